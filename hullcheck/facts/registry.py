@@ -1,0 +1,99 @@
+"""The facts a control can ask for by parameter name.
+
+A provider is a function from a testinfra host to a fact. ``@provide`` gives one fact of the
+host; ``@provide_each`` gives things (containers, engines, images …), and a control that asks
+for one is judged once for each. Either may raise NotApplicable or Unknown for the control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from testinfra.host import Host
+
+from hullcheck.transport.backend import session_of
+from hullcheck.verdict import Object
+
+__all__ = ["PROVIDERS", "Provider", "Thing", "fact", "get", "provide", "provide_each"]
+
+Value = TypeVar("Value")
+
+
+class Thing(Protocol):
+    """One of several things on a host."""
+
+    @property
+    def object(self) -> Object:
+        """How a finding names it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How to get a fact, and whether it is one fact or many things."""
+
+    name: str
+    function: Callable[[Host], Any]
+    each: bool
+
+
+PROVIDERS: dict[str, Provider] = {}
+
+
+def provide(function: Callable[[Host], Value]) -> Callable[[Host], Value]:
+    """Register a function that returns one fact of a host, under the function's name."""
+    PROVIDERS[function.__name__] = Provider(function.__name__, function, each=False)
+    return function
+
+
+def provide_each(
+    function: Callable[[Host], Iterable[Value]],
+) -> Callable[[Host], Iterable[Value]]:
+    """Register a function that returns the things of a kind on a host.
+
+    It is named in the singular, as a control asks for it. With none of them, the control is not
+    applicable; a provider that knows the reason raises NotApplicable itself.
+    """
+    PROVIDERS[function.__name__] = Provider(function.__name__, function, each=True)
+    return function
+
+
+def get(host: Host, name: str) -> Any:
+    """Return a registered fact of a host (of things, a list); it is computed once."""
+    provider = PROVIDERS[name]
+
+    def compute() -> Any:
+        found = provider.function(host)
+        return list(found) if provider.each else found
+
+    return session_of(host).recall(("provider", name), compute)
+
+
+class fact(Generic[Value]):  # noqa: N801 - used as a decorator, like property
+    """A property of an object with a ``host``, computed once.
+
+    Reading it again does no work, but counts as consulting the same evidence.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> fact[Value]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        key = ("fact", id(instance), self._name)
+        # The instance is kept alive by what is remembered, so that its id stays its own.
+        remembered = session_of(instance.host).recall(
+            key, lambda: (instance, self._compute(instance))
+        )
+        return remembered[1]

@@ -1,0 +1,1 @@
+"""Whom to audit, and by which site values."""

@@ -1,0 +1,236 @@
+"""Many commands through one shell: framing, limits, and going on after a command that hung.
+
+The shell reads the script from its standard input. Every command is run in a subshell with
+``</dev/null`` between a begin and an end mark, on standard output and standard error alike. The
+marks carry a nonce that only the script knows.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from hullcheck.transport.want import LIMIT, Evidence, Unreachable, Want
+
+__all__ = ["Batch", "Lost", "Shell", "Sink"]
+
+GRACE = 10.0
+"""Seconds that the network may add to a command's own time limit."""
+
+PROLOGUE = """\
+PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/nonexistent; export PATH LC_ALL HOME
+unset IFS ENV BASH_ENV CDPATH LANGUAGE LD_PRELOAD LD_LIBRARY_PATH DOCKER_HOST DOCKER_CONFIG \
+DOCKER_CONTEXT CONTAINER_HOST XDG_CONFIG_HOME GREP_OPTIONS POSIXLY_CORRECT TERM; unalias -a
+umask 077; cd /; set +e
+hc_mark() { printf '\\n%s%s\\n' "$hc_nonce" "$1"; printf '\\n%s%s\\n' "$hc_nonce" "$1" >&2; }
+hc_end() { for hc_c in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do hc_end "$hc_c"; done
+kill -9 "$1" 2>/dev/null; }
+"""
+
+
+class Lost(Exception):
+    """The connection broke; the text says how."""
+
+
+class Shell(Protocol):
+    """Something that can start ``/bin/sh -s`` on the host."""
+
+    def stream(self, script: bytes, sink: Sink) -> None:
+        """Feed a script to a new shell and its output to the sink.
+
+        Writes and reads both streams at the same time. Returns at the end of the shell's
+        output, or as soon as ``sink.finished`` is true or ``sink.deadline`` has passed; the
+        shell is then killed or cut off.
+
+        :raises Lost: the connection broke. :raises Unreachable: there was none to be had.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        ...
+
+
+class Sink:
+    """Takes the two streams of one shell apart into evidence, frame by frame."""
+
+    def __init__(self, wants: Sequence[Want], nonce: str) -> None:
+        self.wants = wants
+        self.done: list[Evidence] = []
+        self.pid = 0
+        self.overflow = False
+        self._nonce = nonce.encode()
+        self._buffers = {"out": bytearray(), "err": bytearray()}
+        self._ended: dict[str, list[tuple[int, bytes]]] = {"out": [], "err": []}
+        self._scanned = {"out": 0, "err": 0}
+        self._begun = time.time()
+        self._clock = time.monotonic()
+        self.noise = b""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.overflow or len(self.done) == len(self.wants)
+
+    @property
+    def deadline(self) -> float:
+        """When, by ``time.monotonic``, the command that is running has hung."""
+        position = min(len(self.done), len(self.wants) - 1)
+        return self._clock + self.wants[position].seconds + GRACE
+
+    def out(self, data: bytes) -> None:
+        """Take bytes of standard output."""
+        self._take("out", data)
+
+    def err(self, data: bytes) -> None:
+        """Take bytes of standard error."""
+        self._take("err", data)
+
+    def _take(self, stream: str, data: bytes) -> None:
+        buffer = self._buffers[stream]
+        buffer += data
+        while True:
+            position = len(self._ended[stream])
+            # The pattern needs a closing newline, so a mark cut in two is found when whole.
+            mark = re.compile(b"\n%s>%d (\\d+)\n" % (self._nonce, position))
+            found = mark.search(buffer, self._scanned[stream])
+            if not found:
+                self._scanned[stream] = max(0, len(buffer) - len(self._nonce) - 24)
+                break
+            code = int(found[1])
+            body = self._body(bytes(buffer[: found.start()]), position)
+            del buffer[: found.end()]
+            self._scanned[stream] = 0
+            self._ended[stream].append((code, body))
+        self._complete()
+        self.overflow = self.overflow or len(buffer) > LIMIT + 4096
+
+    def _body(self, frame: bytes, position: int) -> bytes:
+        """Cut everything up to and with the begin mark off a frame."""
+        begin = re.compile(b"\n%s<%d (\\d+)\n" % (self._nonce, position)).search(frame)
+        if begin is None:
+            return frame
+        self.pid = int(begin[1])
+        return frame[begin.end() :]
+
+    def _complete(self) -> None:
+        while len(self.done) < min(len(self._ended["out"]), len(self._ended["err"])):
+            position = len(self.done)
+            code, stdout = self._ended["out"][position]
+            _, stderr = self._ended["err"][position]
+            self._finish(self.wants[position].command, code, stdout, stderr)
+
+    def _finish(self, command: str, code: int, stdout: bytes, stderr: bytes) -> None:
+        trouble = f"gave more than {LIMIT} bytes" if max(len(stdout), len(stderr)) > LIMIT else ""
+        now = time.monotonic()
+        self.done.append(
+            Evidence(
+                command, code, stdout[:LIMIT], stderr[:LIMIT],
+                self._begun, round(now - self._clock, 6), trouble=trouble,
+            )
+        )  # fmt: skip
+        self._begun, self._clock = time.time(), now
+
+    def interrupted(self, why: str) -> Evidence:
+        """Return what there is of the command that was running when it all ended."""
+        position = len(self.done)
+        parts = []
+        for stream in ("out", "err"):
+            ended = self._ended[stream]
+            rest = self._body(bytes(self._buffers[stream]), position)
+            parts.append(ended[position][1] if len(ended) > position else rest)
+        seconds = round(time.monotonic() - self._clock, 6)
+        command = self.wants[position].command
+        cut = [part[:LIMIT] for part in parts]
+        return Evidence(command, None, cut[0], cut[1], self._begun, seconds, trouble=why)
+
+    @property
+    def started(self) -> bool:
+        """Whether the shell on the other side has run anything."""
+        begun = b"\n%s<0 " % self._nonce
+        return bool(self.done) or begun in self._buffers["out"] or begun in self._buffers["err"]
+
+    @property
+    def preamble(self) -> str:
+        """What came instead of a first mark, for the message that nothing was started."""
+        text = bytes(self._buffers["err"] + self._buffers["out"]).decode("utf-8", "replace")
+        return " ".join(text.split())[:300]
+
+
+class Batch:
+    """A wire that sends its wants as one script over one shell."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._hung = 0
+        self._lost = ""
+        self._reached = False
+
+    def perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
+        """Yield the evidence of each want, in order. See :class:`Wire`."""
+        left = list(wants)
+        reconnects = 1
+        while left:
+            if self._lost:
+                yield from (_unanswered(each, self._lost) for each in left)
+                return
+            sink = Sink(left, secrets.token_hex(16))
+            broken = ""
+            try:
+                self._shell.stream(self._script(sink, left), sink)
+            except Lost as lost:
+                broken = str(lost)
+            except Unreachable as unreachable:
+                if not self._reached:
+                    raise
+                broken = str(unreachable)
+            self._reached = self._reached or sink.started
+            yield from sink.done
+            left = left[len(sink.done) :]
+            if not left:
+                return
+            if not sink.started and not broken:
+                said = sink.preamble or "it said nothing"
+                raise Unreachable("shell", f"the host did not run /bin/sh -s: {said}")
+            if broken and reconnects == 0:
+                self._lost = f"connection lost: {broken}"
+            elif broken:
+                reconnects -= 1
+            if sink.started:
+                yield sink.interrupted(self._why(sink, broken))
+                left = left[1:]
+            self._hung = sink.pid
+
+    def _script(self, sink: Sink, wants: Sequence[Want]) -> bytes:
+        lines = [f"hc_nonce={sink._nonce.decode()}"]
+        if self._hung:
+            lines.append(f"hc_end {self._hung}")
+        for position, each in enumerate(wants):
+            lines.append(f'hc_mark "<{position} $$"')
+            lines.append(f"( eval {shlex.quote(each.command)} ) </dev/null")
+            lines.append(f'hc_mark ">{position} $?"')
+        text = PROLOGUE + "\n".join(lines) + "\nexit 0\n"
+        return text.encode("utf-8", "surrogateescape")
+
+    @staticmethod
+    def _why(sink: Sink, broken: str) -> str:
+        if broken:
+            return f"connection lost: {broken}"
+        if sink.overflow:
+            return f"gave more than {LIMIT} bytes"
+        if time.monotonic() >= sink.deadline:
+            return f"timed out after {sink.wants[len(sink.done)].seconds:g} s"
+        return "the shell ended before the command did"
+
+    def close(self) -> None:
+        """Close the shell's connection."""
+        self._shell.close()
+
+
+def _unanswered(asked: Want, why: str) -> Evidence:
+    return replace(Evidence(asked.command, None, b"", b"", time.time()), trouble=why)

@@ -1,0 +1,140 @@
+"""One host's session: what is known of it so far, and the wire that brings more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from hullcheck.transport.want import Answer, Evidence, Pending, Want
+
+__all__ = ["Consulted", "Session", "Wire"]
+
+Value = TypeVar("Value")
+Redactor = Callable[[Evidence], Evidence]
+
+
+class Wire(Protocol):
+    """A way to put wants to a host, many at once."""
+
+    def perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
+        """Yield the evidence of each want, in their order.
+
+        :raises Unreachable: the host cannot be reached, or not as the user that was asked for.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the connection and whatever was started for it."""
+        ...
+
+
+@dataclass(slots=True)
+class Consulted:
+    """Which lines of the recording were looked at, and what trouble there was with them."""
+
+    lines: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def troubles(self) -> list[str]:
+        return [trouble for trouble in self.lines.values() if trouble]
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    value: Any
+    error: Exception | None
+    lines: dict[int, str]
+
+
+class Session:
+    """The memory of one host. Each command is asked once; all answers are kept, in order.
+
+    While ``gathering``, a want whose answer is not known is noted and raises
+    :class:`Pending`; :meth:`fetch` then asks for all that was noted, together.
+    """
+
+    def __init__(self, wire: Wire, redact: Redactor = lambda evidence: evidence) -> None:
+        self.wire = wire
+        self.recording: list[Evidence] = []
+        self.gathering = False
+        self.rounds = 0
+        self.late = 0
+        self._redact = redact
+        self._lines: dict[str, int] = {}
+        self._noted: dict[str, Want] = {}
+        self._open: list[Consulted] = []
+        self._memory: dict[Hashable, _Remembered] = {}
+
+    def ask(self, *wants: Want) -> list[Answer]:
+        """Return the answers to some wants; what facts need together, they ask together.
+
+        :raises Pending: gathering, and at least one answer is not known yet.
+        """
+        missing = [each for each in wants if each.command not in self._lines]
+        if missing and self.gathering:
+            self._noted.update((each.command, each) for each in missing)
+            raise Pending
+        if missing:
+            self.late += 1
+            self._bring(missing)
+        return [self._answer(each) for each in wants]
+
+    def fetch(self) -> bool:
+        """Ask the host for everything noted, at once; return whether there was anything."""
+        noted, self._noted = self._noted, {}
+        missing = [each for each in noted.values() if each.command not in self._lines]
+        if missing:
+            self._bring(missing)
+        return bool(missing)
+
+    def _bring(self, wants: Sequence[Want]) -> None:
+        self.rounds += 1
+        unique = list({each.command: each for each in wants}.values())
+        for evidence in self.wire.perform(unique):
+            self._lines[evidence.command] = len(self.recording)
+            self.recording.append(replace(self._redact(evidence), round=self.rounds))
+
+    def _answer(self, asked: Want) -> Answer:
+        line = self._lines[asked.command]
+        answer = Answer(asked, self.recording[line])
+        self._consult({line: answer.trouble})
+        return answer
+
+    def _consult(self, lines: dict[int, str]) -> None:
+        for consulted in self._open:
+            for line, trouble in lines.items():
+                consulted.lines[line] = consulted.lines.get(line) or trouble
+
+    @contextmanager
+    def consulting(self) -> Iterator[Consulted]:
+        """Note every line of the recording that is looked at inside."""
+        consulted = Consulted()
+        self._open.append(consulted)
+        try:
+            yield consulted
+        finally:
+            self._open.remove(consulted)
+
+    def recall(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Compute something once; later calls consult the same evidence and do no work."""
+        known = self._memory.get(key)
+        if known is None:
+            with self.consulting() as consulted:
+                value, error = None, None
+                try:
+                    value = compute()
+                except Exception as raised:
+                    error = raised
+            known = self._memory[key] = _Remembered(value, error, consulted.lines)
+        else:
+            self._consult(known.lines)
+        if known.error is not None:
+            raise known.error
+        result: Value = known.value
+        return result
+
+    def close(self) -> None:
+        """End the connection; what is known stays known."""
+        self.wire.close()

@@ -1,0 +1,107 @@
+"""The plain data of an audit: statuses, findings, verdicts, hosts and runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["Finding", "HostRecord", "Object", "Run", "Status", "Verdict", "totals", "worst"]
+
+
+class Status(StrEnum):
+    """The outcome of a control, in XCCDF's meaning; declared from worst to best."""
+
+    FAIL = "fail"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+    MANUAL = "manual"
+    WAIVED = "waived"
+    PASS = "pass"
+    NOT_APPLICABLE = "not-applicable"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst status; higher is better."""
+        return _RANK[self]
+
+
+_RANK = {status: rank for rank, status in enumerate(Status)}
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """Return the worst of some statuses; of none, not-applicable."""
+    return min(statuses, key=lambda status: status.rank, default=Status.NOT_APPLICABLE)
+
+
+def totals(statuses: Iterable[Status]) -> dict[str, int]:
+    """Count statuses, worst first, without the ones that do not occur."""
+    counts = Counter(statuses)
+    return {str(status): counts[status] for status in Status if counts[status]}
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What a finding is about: a container, a file, an engine, or the host itself."""
+
+    kind: str
+    name: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of a control for one object."""
+
+    object: Object
+    status: Status
+    expected: Any = None
+    observed: Any = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a control on one host: the worst of its findings.
+
+    ``evidence`` holds line numbers, from 0, in the host's recording.
+    """
+
+    host: str
+    control: str
+    status: Status
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[int, ...] = ()
+    waiver: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class HostRecord:
+    """What a run says of one host; ``status`` is audited, unreachable or partial."""
+
+    name: str
+    target: str
+    status: str
+    reason: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    recording: str | None = None
+    rounds: int = 0
+    commands: int = 0
+    seconds: float = 0.0
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Run:
+    """A set of verdicts for a set of hosts. Times are RFC 3339 in UTC."""
+
+    id: str
+    started: str
+    finished: str | None = None
+    controls_digest: str = ""
+    policy_digest: str = ""
+    previous: str | None = None
+    hosts: list[HostRecord] = field(default_factory=list)
