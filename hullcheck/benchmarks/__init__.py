@@ -1,0 +1,160 @@
+"""Benchmarks: outside numberings, mapped onto controls.
+
+A benchmark is one YAML file in this folder, named after it::
+
+    title: CIS Docker Benchmark 1.8.0
+    version: 1.8.0
+    sections:
+      "2": The daemon's configuration
+    items:
+      - id: "2.10"                 # quoted or not: 2.10 stays 2.10
+        section: "2"               # may be left out: the part of the id before the first dot
+        title: In our own words
+        level: 1
+        controls: [engine.user-namespaces]
+      - id: "4.2"
+        title: …
+        manual: Why a person must decide, in one line.
+      - id: "4.5"
+        title: …
+        uncovered: Why no control answers it yet, in one line.
+
+Each item has controls, or says in ``manual`` or ``uncovered`` why it has none.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hullcheck.catalogue import nearest
+from hullcheck.inventory.document import DocumentError, Node, load
+from hullcheck.verdict import Status, Verdict, worst
+
+__all__ = ["Benchmark", "Item", "load_benchmark", "names", "read_benchmark", "references"]
+
+_FOLDER = Path(__file__).parent
+_KEYS = ("id", "section", "title", "level", "controls", "manual", "uncovered")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One numbered line of a benchmark.
+
+    :param controls: ids of the controls that answer it.
+    :param manual: why a person must decide; empty if controls do.
+    :param uncovered: why nothing answers it yet; empty if something does.
+    """
+
+    id: str
+    section: str
+    title: str
+    level: int
+    controls: tuple[str, ...] = ()
+    manual: str = ""
+    uncovered: str = ""
+
+    def status(self, verdicts: Mapping[str, Verdict]) -> Status | None:
+        """Return the worst status of the item's controls on one host.
+
+        :param verdicts: that host's verdicts by control.
+        :return: manual if a person must decide; None if nothing was judged.
+        """
+        judged = [verdicts[each].status for each in self.controls if each in verdicts]
+        if judged:
+            return worst([*judged, Status.MANUAL] if self.manual else judged)
+        return Status.MANUAL if self.manual else None
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """An outside numbering; ``sections`` are titles by number, in the benchmark's order."""
+
+    name: str
+    title: str
+    version: str
+    sections: Mapping[str, str]
+    items: tuple[Item, ...]
+
+
+def names() -> list[str]:
+    """Return the names of the benchmarks that ship."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+@functools.cache
+def load_benchmark(name: str) -> Benchmark:
+    """Return a benchmark that ships.
+
+    :raises KeyError: there is none of that name; the text says which are near.
+    :raises DocumentError: its file is wrong.
+    """
+    known = names()
+    if name not in known:
+        near = nearest(name, known) or f"; there are {', '.join(known) or 'none'}"
+        raise KeyError(f"there is no benchmark {name!r}{near}")
+    return read_benchmark(_FOLDER / f"{name}.yaml")
+
+
+def read_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark's file. :raises DocumentError: it is wrong."""
+    root = load(path)
+    keys = root.keys(("name", "title", "version", "sections", "items"))
+    sections = {
+        number: title.text() for number, title in _needed(root, keys, "sections").keys().items()
+    }
+    items: dict[str, Item] = {}
+    for node in _needed(root, keys, "items").items():
+        item = _item(node, sections)
+        if item.id in items:
+            raise node.error(f"item {item.id} stands twice; keep one")
+        items[item.id] = item
+    title, version = (_needed(root, keys, key).text() for key in ("title", "version"))
+    return Benchmark(path.stem, title, version, sections, tuple(items.values()))
+
+
+def _item(node: Node, sections: Mapping[str, str]) -> Item:
+    keys = node.keys(_KEYS)
+    number = _needed(node, keys, "id").text()
+    section = keys["section"].text() if "section" in keys else number.split(".")[0]
+    if section not in sections:
+        raise node.error(f"item {number} is in section {section!r}; add it to sections")
+    told = {key: keys[key].text() for key in ("manual", "uncovered") if key in keys}
+    controls = keys["controls"].texts() if "controls" in keys else ()
+    if not (controls or told) or len(told) > 1 or (controls and "uncovered" in told):
+        raise node.error(f"item {number} needs controls, or one of manual and uncovered")
+    return Item(
+        number, section, _needed(node, keys, "title").text(),
+        keys["level"].number(1, 2) if "level" in keys else 1, controls,
+        told.get("manual", ""), told.get("uncovered", ""),
+    )  # fmt: skip
+
+
+def _needed(node: Node, keys: Mapping[str, Node], key: str) -> Node:
+    if key not in keys:
+        raise DocumentError(node.file, node.line, f"{node.name} has no {key!r}; add it")
+    return keys[key]
+
+
+def references(control: str, benchmarks: Iterable[str] | None = None) -> dict[str, list[str]]:
+    """Return the items that a control answers, by benchmark; those it does not are left out.
+
+    :param benchmarks: names; None: all that ship.
+    """
+    found = {}
+    for name in names() if benchmarks is None else benchmarks:
+        numbers = _by_control(name).get(control)
+        if numbers:
+            found[name] = list(numbers)
+    return found
+
+
+@functools.cache
+def _by_control(name: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for item in load_benchmark(name).items:
+        for control in item.controls:
+            found.setdefault(control, []).append(item.id)
+    return found
