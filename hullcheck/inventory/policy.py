@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-__all__ = ["Policy"]
+from hullcheck.inventory.document import Node, load
+
+__all__ = ["Policy", "digest", "load_policy", "policy_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +33,60 @@ class Policy:
     log_drivers: tuple[str, ...] = ()
     authorization_plugins: tuple[str, ...] | None = None
     cgroup_parents: tuple[str, ...] = ()
+
+    def merged(self, values: Mapping[str, Any]) -> Policy:
+        """Return this policy with some values replaced; a list replaces a list."""
+        return dataclasses.replace(self, **values)
+
+
+def load_policy(path: Path | str) -> Policy:
+    """Read a policy file: a mapping of the fields of :class:`Policy`.
+
+    :raises DocumentError: it cannot be read, has an unknown key or a value of a wrong type.
+    """
+    return Policy().merged(policy_values(load(path)))
+
+
+def policy_values(node: Node) -> dict[str, Any]:
+    """Return the policy values of a mapping; ``null`` says again that the site has not said.
+
+    :raises DocumentError: an unknown key, or a value of a wrong type.
+    """
+    hints = typing.get_type_hints(Policy)
+    fields = [field.name for field in dataclasses.fields(Policy)]
+    return {key: _value(found, hints[key]) for key, found in node.keys(fields).items()}
+
+
+def _value(node: Node, kind: Any) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if node.absent and type(None) in args:
+            return None
+        return _value(node, next(arg for arg in args if arg is not type(None)))
+    if origin in (tuple, frozenset):
+        if node.absent:
+            raise node.error(f"{node.name} is empty; write a list, [] for none")
+        return origin(_value(each, args[0]) for each in node.items())
+    if origin is dict or kind is dict:
+        return {key: _value(each, args[1]) for key, each in node.keys().items()}
+    readers = {str: Node.text, int: Node.number, bool: Node.flag}
+    if kind not in readers:
+        raise TypeError(f"no policy value can be of type {kind}")
+    return readers[kind](node)
+
+
+def digest(policies: Iterable[Policy]) -> str:
+    """Return a digest of the policies that a run judged by; order and repetition do not count.
+
+    Only what differs from the defaults is hashed: a field that a later version adds and no site
+    sets changes nothing.
+    """
+    distinct = sorted({_canonical(policy) for policy in policies})
+    return f"sha256:{hashlib.sha256(json.dumps(distinct).encode()).hexdigest()}"
+
+
+def _canonical(policy: Policy) -> str:
+    defaults = dataclasses.asdict(Policy())
+    said = {key: value for key, value in dataclasses.asdict(policy).items()
+            if value != defaults[key]}  # fmt: skip
+    return json.dumps(said, sort_keys=True, default=sorted)
