@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,6 @@ from hullcheck.verdict import Finding, Object, Status, Verdict, worst
 
 __all__ = ["Site", "gather", "judge"]
 
-ROUNDS = 30
-"""More rounds than any chain of questions needs; what is still open is asked one by one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a control may know besides the host: the site's values and the run's start."""
@@ -54,29 +51,9 @@ class Site:
 def gather(controls: Iterable[Control], host: Host, site: Site) -> None:
     """Bring all evidence that some controls will consult, in as few rounds as they allow.
 
-    Controls are judged against what is known; what they would ask is noted and asked together,
-    and those that were set aside are tried again.
-
     :raises Unreachable: the host cannot be audited.
     """
-    session = session_of(host)
-    session.gathering = True
-    waiting = list(controls)
-    try:
-        for _ in range(ROUNDS):
-            waiting = [each for each in waiting if not _settled(each, host, site)]
-            if not session.fetch():
-                return
-    finally:
-        session.gathering = False
-
-
-def _settled(control: Control, host: Host, site: Site) -> bool:
-    try:
-        judge(control, host, site)
-    except Pending:
-        return False
-    return True
+    session_of(host).gather([partial(judge, each, host, site) for each in controls])
 
 
 def judge(control: Control, host: Host, site: Site) -> Verdict:

@@ -18,7 +18,7 @@ __all__ = ["Replay", "dump", "load"]
 def dump(evidence: Iterable[Evidence], path: Path) -> None:
     """Write a recording, gzipped, the same bytes for the same evidence."""
     text = "".join(json.dumps(_record(each), ensure_ascii=False) + "\n" for each in evidence)
-    path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
+    path.write_bytes(gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0))
 
 
 def load(path: Path) -> list[Evidence]:

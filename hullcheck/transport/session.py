@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
@@ -12,6 +12,9 @@ from hullcheck.transport.want import Answer, Evidence, Pending, Want
 __all__ = ["Consulted", "Session", "Wire"]
 
 Value = TypeVar("Value")
+ROUNDS = 30
+"""More rounds than any chain of questions needs; what is still open is asked one by one."""
+
 Redactor = Callable[[Evidence], Evidence]
 
 
@@ -51,8 +54,8 @@ class _Remembered:
 class Session:
     """The memory of one host. Each command is asked once; all answers are kept, in order.
 
-    While ``gathering``, a want whose answer is not known is noted and raises
-    :class:`Pending`; :meth:`fetch` then asks for all that was noted, together.
+    While it gathers, a want whose answer is not known is noted and raises
+    :class:`Pending`; all that was noted is then asked together.
     """
 
     def __init__(self, wire: Wire, redact: Redactor = lambda evidence: evidence) -> None:
@@ -81,8 +84,25 @@ class Session:
             self._bring(missing)
         return [self._answer(each) for each in wants]
 
-    def fetch(self) -> bool:
-        """Ask the host for everything noted, at once; return whether there was anything."""
+    def gather(self, questions: Iterable[Callable[[], object]]) -> None:
+        """Bring what some questions will consult, in as few rounds as they allow.
+
+        Each is tried against what is known; what it would ask is noted, all that was noted is
+        asked together, and what was set aside is tried again.
+
+        :raises Unreachable: the host cannot be reached.
+        """
+        waiting = list(questions)
+        self.gathering = True
+        try:
+            for _ in range(ROUNDS):
+                waiting = [each for each in waiting if not _settled(each)]
+                if not self._fetch():
+                    return
+        finally:
+            self.gathering = False
+
+    def _fetch(self) -> bool:
         noted, self._noted = self._noted, {}
         missing = [each for each in noted.values() if each.command not in self._lines]
         if missing:
@@ -138,3 +158,11 @@ class Session:
     def close(self) -> None:
         """End the connection; what is known stays known."""
         self.wire.close()
+
+
+def _settled(question: Callable[[], object]) -> bool:
+    try:
+        question()
+    except Pending:
+        return False
+    return True

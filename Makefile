@@ -1,0 +1,40 @@
+# make audit [HOSTS=ssh://root@web1,…] [ARGS='--sudo -v']   audit hosts and print the table
+# make test                                             run the whole test suite
+# make lint                                             ruff and mypy
+# make lock                                             pin the newest versions again
+
+HOSTS ?= local://
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+empty :=
+comma := ,
+
+.PHONY: audit test lint lock bench
+.DEFAULT_GOAL := audit
+
+audit: $(VENV)/.run
+	@$(BIN)/hullcheck audit $(subst $(comma), ,$(HOSTS)) $(ARGS)
+
+test: $(VENV)/.dev
+	@tests/prepare
+	@$(BIN)/pytest tests $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@PYTHON='$(PYTHON)' tests/venv requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml
+	@PYTHON='$(PYTHON)' tests/venv requirements-dev.lock
+	@touch $@ $(VENV)/.run
+
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
+	    --group build -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
+	    --group build --extra dev -o requirements-dev.lock pyproject.toml

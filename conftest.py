@@ -1,0 +1,3 @@
+"""Makes ``pytest --hosts=…`` work from a clone."""
+
+pytest_plugins = ["hullcheck.plugin"]

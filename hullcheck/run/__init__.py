@@ -1,0 +1,1 @@
+"""Audits of many hosts, and the run directory they leave."""

@@ -1,0 +1,193 @@
+"""Auditing hosts: one host from connection to verdicts, and many at once."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from testinfra.host import Host
+
+from hullcheck import facts
+from hullcheck.control import Control, Outcome
+from hullcheck.inventory.policy import Policy
+from hullcheck.inventory.waivers import Waiver, apply
+from hullcheck.judge import Site, judge
+from hullcheck.run.directory import RunDirectory, recording_name
+from hullcheck.transport import (
+    CannotAnswer,
+    Evidence,
+    Session,
+    Unreachable,
+    session_of,
+    want,
+)
+from hullcheck.transport.connect import connect
+from hullcheck.transport.redact import Redactor
+from hullcheck.transport.target import Target
+from hullcheck.verdict import HostRecord, Verdict, totals
+
+__all__ = ["HostAudit", "Plan", "Subject", "audit", "audit_host"]
+
+AT_ONCE = 8
+"""Hosts that are audited at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A host to audit, and the site values it is judged by."""
+
+    target: Target
+    policy: Policy = field(default_factory=Policy)
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an audit is to do, the same for every host.
+
+    :param started: the run's start, the only clock a control knows.
+    :param salt: what fingerprints of secrets are salted with.
+    """
+
+    controls: tuple[Control, ...]
+    started: datetime
+    waivers: tuple[Waiver, ...] = ()
+    sudo_password: str | None = field(default=None, repr=False)
+    connect_timeout: float | None = None
+    salt: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostAudit:
+    """What came of one host."""
+
+    record: HostRecord
+    verdicts: tuple[Verdict, ...]
+    evidence: tuple[Evidence, ...]
+
+
+def audit_host(subject: Subject, plan: Plan) -> HostAudit:
+    """Audit one host. Whatever it does, this returns: an unreachable host is a record."""
+    target = subject.target
+    record = HostRecord(target.name, target.display, "audited")
+    clock = time.monotonic()
+    session: Session | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    try:
+        host = connect(
+            target,
+            sudo_password=plan.sudo_password,
+            connect_timeout=plan.connect_timeout,
+            redact=Redactor(plan.salt, plan.sudo_password),
+        )
+        session = session_of(host)
+        verdicts = _verdicts(
+            host, Site(target.name, subject.policy, subject.role, plan.started), plan
+        )
+        record.facts = _summary(host)
+    except Unreachable as unreachable:
+        record.status, record.reason = "unreachable", str(unreachable)
+        verdicts = ()
+    finally:
+        if session is not None:
+            session.close()
+    if session is not None and verdicts:
+        _account(record, session)
+    record.seconds = round(time.monotonic() - clock, 3)
+    record.totals = totals(verdict.status for verdict in verdicts)
+    evidence = tuple(session.recording) if session is not None and verdicts else ()
+    return HostAudit(record, verdicts, evidence)
+
+
+def _verdicts(host: Host, site: Site, plan: Plan) -> tuple[Verdict, ...]:
+    """Gather what all controls need, then judge from memory."""
+    questions: list[Callable[[], object]] = [
+        partial(judge, each, host, site) for each in plan.controls
+    ]
+    session_of(host).gather([*questions, partial(_summary, host)])
+    today = plan.started.date()
+    return tuple(apply(judge(each, host, site), plan.waivers, today) for each in plan.controls)
+
+
+def _account(record: HostRecord, session: Session) -> None:
+    record.recording = recording_name(record.name)
+    record.rounds = session.rounds
+    record.commands = len(session.recording)
+    lost = [
+        each.trouble for each in session.recording if each.trouble.startswith("connection lost")
+    ]
+    if lost:
+        record.status, record.reason = "partial", lost[0]
+
+
+def _summary(host: Host) -> dict[str, object]:
+    """Return what a run says of a host: its system, kernel and engines."""
+    release, kernel = session_of(host).ask(want("cat /etc/os-release"), want("uname -r"))
+    try:
+        docker = facts.get(host, "docker")
+        engines = [
+            {"name": "docker", "version": each.version.get("Version", "")} for each in docker
+        ]
+    except (Outcome, CannotAnswer):
+        engines = []
+    return {
+        "os": "" if release.trouble else _pretty_name(release.text),
+        "kernel": "" if kernel.trouble else kernel.text.strip(),
+        "engines": engines,
+    }
+
+
+def _pretty_name(os_release: str) -> str:
+    """Return PRETTY_NAME of os-release(5), whose values are quoted as a shell's are."""
+    for line in os_release.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "PRETTY_NAME":
+            try:
+                return " ".join(shlex.split(value))
+            except ValueError:
+                return value
+    return ""
+
+
+def audit(
+    subjects: Sequence[Subject],
+    plan: Plan,
+    directory: RunDirectory,
+    done: Callable[[HostAudit], None] = lambda _: None,
+) -> None:
+    """Audit hosts, some at once; each is written to the run directory as it finishes.
+
+    What is finished stays, whatever stops the run.
+
+    :param done: called for each host when it has been written.
+    """
+    executor = ThreadPoolExecutor(max_workers=AT_ONCE)
+    futures: set[Future[HostAudit]] = {executor.submit(audit_host, each, plan) for each in subjects}
+    try:
+        while futures:
+            finished, futures = wait(futures, return_when=FIRST_COMPLETED)
+            for future in finished:
+                keep(future.result(), directory)
+                done(future.result())
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    directory.finish(datetime.now(UTC))
+
+
+def keep(finished: HostAudit, directory: RunDirectory) -> None:
+    """Write one host's outcome to the run directory."""
+    directory.add(finished.record, finished.verdicts, finished.evidence)
+
+
+def policy_digest(policies: Iterable[Policy]) -> str:
+    """Return a digest of the values that hosts were judged by."""
+    hashed = hashlib.sha256()
+    for each in sorted(map(repr, policies)):
+        hashed.update(each.encode() + b"\n")
+    return f"sha256:{hashed.hexdigest()}"
