@@ -7,7 +7,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def _value(node: Node, kind: Any) -> Any:
         return origin(_value(each, args[0]) for each in node.items())
     if origin is dict or kind is dict:
         return {key: _value(each, args[1]) for key, each in node.keys().items()}
-    readers = {str: Node.text, int: Node.number, bool: Node.flag}
+    readers: dict[Any, Callable[[Node], Any]] = {str: Node.text, int: Node.number, bool: Node.flag}
     if kind not in readers:
         raise TypeError(f"no policy value can be of type {kind}")
     return readers[kind](node)
