@@ -1,0 +1,46 @@
+"""Loopback addresses and docker0: things of the machine that one host at a time may hold."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+LOCKS = Path("/run/lock/hullcheck-live")
+
+
+class Busy(RuntimeError):
+    """Somebody else holds what was asked for."""
+
+
+def lock(name: str) -> int:
+    """Return an open descriptor that holds this lock until every copy of it is closed."""
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    held = os.open(LOCKS / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise Busy(f"another live test holds {name}") from None
+    return held
+
+
+def take_address(wanted: str | None, port: int) -> tuple[str, int]:
+    """Lock a loopback address whose port is free; return (address, lock descriptor)."""
+    for address in [wanted] if wanted else [f"127.0.0.{last}" for last in range(41, 250)]:
+        try:
+            held = lock(address)
+        except Busy:
+            continue
+        if not answers(address, port):
+            return address, held
+        os.close(held)
+    raise Busy(f"{wanted or 'every loopback address'} port {port} is taken")
+
+
+def answers(address: str, port: int) -> bool:
+    """Say whether anybody listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex((address, port)) == 0
