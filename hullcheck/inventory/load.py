@@ -20,11 +20,11 @@ from typing import Any
 from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import Node, load
 from hullcheck.inventory.policy import Policy, policy_values
+from hullcheck.transport.target import SCHEMES, Target
 
-__all__ = ["CONNECTIONS", "ROLES", "InventoryHost", "limited", "load_inventory"]
+__all__ = ["ROLES", "InventoryHost", "limited", "load_inventory"]
 
 ROLES = ("engine-rootful", "engine-rootless", "kubernetes-node", "build-host")
-CONNECTIONS = ("paramiko", "ssh", "local", "docker", "podman", "kubectl")
 
 _VALUES = (
     "user", "port", "sudo", "sudo_user", "connection", "ssh_config", "identity_file", "role",
@@ -41,7 +41,6 @@ class InventoryHost:
     """A host to audit. None and "" mean that nothing was said: ``~/.ssh/config`` decides.
 
     :param address: what to connect to; "" when the name is to be resolved.
-    :param identity_file: paths of private keys.
     :param groups: every group it is in, directly or through ``children``.
     """
 
@@ -55,11 +54,27 @@ class InventoryHost:
     sudo_user: str = ""
     connection: str = "paramiko"
     ssh_config: str = ""
-    identity_file: tuple[str, ...] = ()
+    identity_file: str = ""
     role: str = ""
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
+
+    @property
+    def target(self) -> Target:
+        """How to reach it."""
+        return Target(
+            scheme=self.connection,
+            address=self.address or ("" if self.connection == "local" else self.name),
+            port=self.port,
+            user=self.user or None,
+            sudo=bool(self.sudo),
+            sudo_user=self.sudo_user or None,
+            ssh_config=Path(self.ssh_config) if self.ssh_config else None,
+            identity_file=Path(self.identity_file) if self.identity_file else None,
+            role=self.role,
+            name=self.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +85,15 @@ class _Group:
     hosts: dict[str, Node]
 
 
-def load_inventory(path: Path | str, base: Policy | None = None) -> list[InventoryHost]:
+def load_inventory(
+    path: Path | str, base: Policy | None = None, limit: str | None = None
+) -> list[InventoryHost]:
     """Return the hosts of an inventory file, in its order.
 
     :param base: the policy that the inventory's values refine: the command line's.
+    :param limit: which hosts, as :func:`limited` says; the whole file must be right all the same.
     :raises DocumentError: the file cannot be read or is wrong somewhere.
+    :raises ValueError: the limit fits nothing.
     """
     root = load(path)
     keys = root.keys(("hosts", "groups", "defaults"))
@@ -97,7 +116,7 @@ def load_inventory(path: Path | str, base: Policy | None = None) -> list[Invento
         own = [node.keys() for node in nodes]
         layers = _Layers(name, own, {g: groups[g].values for g in within}, defaults, below)
         found.append(_host(nodes[0], layers, base or Policy()))
-    return found
+    return limited(found, limit)
 
 
 def _grouped(groups: Mapping[str, _Group]) -> Iterator[tuple[str, dict[str, Node]]]:
@@ -255,16 +274,12 @@ def _path(node: Node) -> str:
     return str(Path(node.file).parent / Path(node.text()).expanduser())
 
 
-def _paths(node: Node) -> tuple[str, ...]:
-    return tuple(_path(each) for each in (node.items() if isinstance(node.value, list) else [node]))
-
-
 _READERS: dict[str, Callable[[Node], Any]] = {
     "port": lambda node: node.number(1, 65535),
     "sudo": Node.flag,
-    "connection": lambda node: node.one_of(CONNECTIONS),
+    "connection": lambda node: node.one_of(SCHEMES),
     "role": lambda node: node.one_of(ROLES),
-    "identity_file": _paths,
+    "identity_file": _path,
     "ssh_config": _path,
 }
 
