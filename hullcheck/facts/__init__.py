@@ -1,8 +1,7 @@
 """Typed read-only views of a host. A control asks for one by naming a parameter after it."""
 
-import hullcheck.facts.sockets
 from hullcheck.facts.registry import PROVIDERS, Thing, fact, get, provide, provide_each
 
 __all__ = ["PROVIDERS", "Thing", "fact", "get", "provide", "provide_each"]
 
-from hullcheck.facts import accounts, files  # noqa: E402, F401
+from hullcheck.facts import accounts, files, sockets  # noqa: E402, F401
