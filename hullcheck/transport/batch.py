@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from hullcheck.transport.merge import Job, jobs, single
 from hullcheck.transport.want import LIMIT, Evidence, Unreachable, Want
 
 __all__ = ["Batch", "Lost", "Shell", "Sink"]
@@ -24,7 +25,7 @@ GRACE = 10.0
 
 PROLOGUE = """\
 PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/nonexistent; export PATH LC_ALL HOME
-unset IFS ENV BASH_ENV CDPATH LANGUAGE LD_PRELOAD LD_LIBRARY_PATH DOCKER_HOST DOCKER_CONFIG \
+unset IFS ENV BASH_ENV CDPATH LANGUAGE LS_COLORS SSH_CLIENT SSH_CONNECTION LD_PRELOAD LD_LIBRARY_PATH DOCKER_HOST DOCKER_CONFIG \
 DOCKER_CONTEXT CONTAINER_HOST XDG_CONFIG_HOME GREP_OPTIONS POSIXLY_CORRECT TERM; unalias -a
 umask 077; cd /; set +e
 hc_mark() { printf '\\n%s%s\\n' "$hc_nonce" "$1"; printf '\\n%s%s\\n' "$hc_nonce" "$1" >&2; }
@@ -59,8 +60,9 @@ class Shell(Protocol):
 class Sink:
     """Takes the two streams of one shell apart into evidence, frame by frame."""
 
-    def __init__(self, wants: Sequence[Want], nonce: str) -> None:
-        self.wants = wants
+    def __init__(self, work: Sequence[Job], nonce: str) -> None:
+        self.jobs = work
+        self.nonce = nonce
         self.done: list[Evidence] = []
         self.pid = 0
         self.overflow = False
@@ -75,13 +77,13 @@ class Sink:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return self.overflow or len(self.done) == len(self.wants)
+        return self.overflow or len(self.done) == len(self.jobs)
 
     @property
     def deadline(self) -> float:
         """When, by ``time.monotonic``, the command that is running has hung."""
-        position = min(len(self.done), len(self.wants) - 1)
-        return self._clock + self.wants[position].seconds + GRACE
+        position = min(len(self.done), len(self.jobs) - 1)
+        return self._clock + self.jobs[position].seconds + GRACE
 
     def out(self, data: bytes) -> None:
         """Take bytes of standard output."""
@@ -123,7 +125,7 @@ class Sink:
             position = len(self.done)
             code, stdout = self._ended["out"][position]
             _, stderr = self._ended["err"][position]
-            self._finish(self.wants[position].command, code, stdout, stderr)
+            self._finish(self.jobs[position].command, code, stdout, stderr)
 
     def _finish(self, command: str, code: int, stdout: bytes, stderr: bytes) -> None:
         trouble = f"gave more than {LIMIT} bytes" if max(len(stdout), len(stderr)) > LIMIT else ""
@@ -145,7 +147,7 @@ class Sink:
             rest = self._body(bytes(self._buffers[stream]), position)
             parts.append(ended[position][1] if len(ended) > position else rest)
         seconds = round(time.monotonic() - self._clock, 6)
-        command = self.wants[position].command
+        command = self.jobs[position].command
         cut = [part[:LIMIT] for part in parts]
         return Evidence(command, None, cut[0], cut[1], self._begun, seconds, trouble=why)
 
@@ -172,12 +174,12 @@ class Batch:
         self._reached = False
 
     def perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
-        """Yield the evidence of each want, in order. See :class:`Wire`."""
-        left = list(wants)
+        """Yield the evidence of each want, in any order. See :class:`Wire`."""
+        left = jobs(wants)
         reconnects = 1
         while left:
             if self._lost:
-                yield from (_unanswered(each, self._lost) for each in left)
+                yield from (_unanswered(each, self._lost) for job in left for each in job.wants)
                 return
             sink = Sink(left, secrets.token_hex(16))
             broken = ""
@@ -190,27 +192,31 @@ class Batch:
                     raise
                 broken = str(unreachable)
             self._reached = self._reached or sink.started
-            yield from sink.done
-            left = left[len(sink.done) :]
-            if not left:
-                return
-            if not sink.started and not broken:
-                said = sink.preamble or "it said nothing"
-                raise Unreachable("shell", f"the host did not run /bin/sh -s: {said}")
-            if broken and reconnects == 0:
+            finished = list(sink.done)
+            if len(finished) < len(left):
+                if not sink.started and not broken:
+                    said = sink.preamble or "it said nothing"
+                    raise Unreachable("shell", f"the host did not run /bin/sh -s: {said}")
+                if sink.started:
+                    finished.append(sink.interrupted(self._why(sink, broken)))
+                self._hung = sink.pid
+            again: list[Job] = []
+            for job, evidence in zip(left, finished, strict=False):
+                parts = job.split(evidence)
+                if parts is None:
+                    again += map(single, job.wants)
+                else:
+                    yield from parts
+            left = [*left[len(finished) :], *again]
+            if broken and not reconnects:
                 self._lost = f"connection lost: {broken}"
-            elif broken:
-                reconnects -= 1
-            if sink.started:
-                yield sink.interrupted(self._why(sink, broken))
-                left = left[1:]
-            self._hung = sink.pid
+            reconnects -= bool(broken)
 
-    def _script(self, sink: Sink, wants: Sequence[Want]) -> bytes:
-        lines = [f"hc_nonce={sink._nonce.decode()}"]
+    def _script(self, sink: Sink, work: Sequence[Job]) -> bytes:
+        lines = [f"hc_nonce={sink.nonce}"]
         if self._hung:
             lines.append(f"hc_end {self._hung}")
-        for position, each in enumerate(wants):
+        for position, each in enumerate(work):
             lines.append(f'hc_mark "<{position} $$"')
             lines.append(f"( eval {shlex.quote(each.command)} ) </dev/null")
             lines.append(f'hc_mark ">{position} $?"')
@@ -224,7 +230,7 @@ class Batch:
         if sink.overflow:
             return f"gave more than {LIMIT} bytes"
         if time.monotonic() >= sink.deadline:
-            return f"timed out after {sink.wants[len(sink.done)].seconds:g} s"
+            return f"timed out after {sink.jobs[len(sink.done)].seconds:g} s"
         return "the shell ended before the command did"
 
     def close(self) -> None:
