@@ -97,7 +97,7 @@ def _heads(kind: tuple[str, ...], members: Sequence[tuple[Want, str]]) -> Job:
     temporary file. A variable in it holds a nonce; the shell sets that variable itself, so that
     it stands in no command line, where those whose files are read might see it.
     """
-    nonce = f"hc_mark={secrets.token_hex(16)}"
+    nonce = f"hc_file={secrets.token_hex(16)}"
     sequence = " ".join(f"{path} /proc/self/environ" for _, path in members)
     command = f"{nonce} {kind[1]} -q -- /proc/self/environ {sequence}"
     known = f"{nonce}\0".encode()
