@@ -45,7 +45,9 @@ class Daemon:
 
     def no_bridge(self, config: Config | None, flags: Sequence[str]) -> list[str]:
         """Return the flag that keeps this daemon off docker0, when it is another's."""
-        said = any(flag.startswith(("--bridge", "-b")) for flag in flags) or "bridge" in (config or {})
+        said = any(flag.startswith(("--bridge", "-b")) for flag in flags) or "bridge" in (
+            config or {}
+        )
         return [] if self.bridge or said else ["--bridge=none"]
 
     def wait(self) -> None:
@@ -79,7 +81,7 @@ class Daemon:
 
     def load_image(self, name: str = IMAGE, *changes: str, tar: bytes | None = None) -> None:
         """Import a root file system (busybox unless given) as an image."""
-        said = [part for change in (FOREVER, *changes) for part in ("-c", change)]
+        said = [part for change in (*FOREVER, *changes) for part in ("-c", change)]
         self.docker("import", *said, "-", name, stdin=tar or busybox_tar())
 
 

@@ -110,8 +110,12 @@ class OverlayHost:
         self, script: str, *, check: bool = True, timeout: float = 60, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell script inside the host as root, in all its namespaces and cgroups."""
-        enter = "".join(f"echo 0 >{shlex.quote(str(path))}/cgroup.procs\n" for path in self._cgroups)
-        enter += 'exec nsenter -t "$0" -m -u -i -p -C -r -w/ -- /usr/bin/env -i "$@"'
+        if not self._has_own_root():
+            raise NotStarted(f"{self.name} has no root of its own: this would hit the machine")
+        enter = "".join(
+            f"echo 0 >{shlex.quote(str(path))}/cgroup.procs\n" for path in self._cgroups
+        )
+        enter += 'exec nsenter -t "$0" -m -u -i -p -C -r -w -- /usr/bin/env -i "$@"'
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         inside = [path, "HOME=/root", "LC_ALL=C", "/bin/sh", "-c", script]
         done = subprocess.run(
@@ -189,7 +193,7 @@ class OverlayHost:
         """Return a few lines for a person who wants to try this host."""
         facts = {
             "ssh": f"ssh -F {self.ssh_config} {self.name}",
-            "inside": f"nsenter -t {self.pid} -m -u -i -p -C -r -w/ -- /bin/sh",
+            "inside": f"nsenter -t {self.pid} -m -u -i -p -C -r -w -- /bin/sh",
             "ssh_config": str(self.ssh_config),
             "upper": str(self.upper),
         }
@@ -199,7 +203,10 @@ class OverlayHost:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -233,6 +240,10 @@ class OverlayHost:
         children = Path(f"/proc/{self._unshare}/task/{self._unshare}/children")
         self._wait_for(lambda: bool(children.read_text()), "PID 1")
         self.pid = int(children.read_text().split()[0])
+        self._wait_for(self._has_own_root, "its own root")
+
+    def _has_own_root(self) -> bool:
+        return not self.root.samefile("/")
 
     def _wait_for(self, ready: Callable[[], bool], what: str, seconds: float = 20) -> None:
         def answer() -> bool:

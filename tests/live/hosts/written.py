@@ -31,7 +31,9 @@ def changed(before: Mark, after: Mark, *, logins: bool = False) -> list[str]:
     A directory alone counts only when nothing below it explains its change.
     """
     paths = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    explained = {str(Path(path).parent) for path in paths if path not in after or path not in before}
+    explained = {
+        str(Path(path).parent) for path in paths if path not in after or path not in before
+    }
     return sorted(
         path
         for path in paths - (explained & after.keys() & before.keys())
