@@ -81,7 +81,7 @@ class Daemon:
 
     def load_image(self, name: str = IMAGE, *changes: str, tar: bytes | None = None) -> None:
         """Import a root file system (busybox unless given) as an image."""
-        said = [part for change in (*FOREVER, *changes) for part in ("-c", change)]
+        said = [part for change in (FOREVER, *changes) for part in ("-c", change)]
         self.docker("import", *said, "-", name, stdin=tar or busybox_tar())
 
 

@@ -9,7 +9,8 @@ import tarfile
 from collections.abc import Mapping
 
 BUSYBOX = "/bin/busybox"
-FOREVER = ("STOPSIGNAL SIGKILL", 'CMD ["sleep", "1000000"]')
+WAIT = "trap 'exit 0' TERM; while :; do sleep 1000000 & wait $!; done"
+FOREVER = f'CMD ["sh", "-c", "{WAIT}"]'
 ACCOUNTS = {
     "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
     "etc/group": b"root:x:0:\napp:x:1000:\n",
