@@ -12,8 +12,15 @@ from typing import Any
 from tests.live.hosts.images import FOREVER, busybox_tar
 from tests.live.hosts.network import Busy
 from tests.live.hosts.overlay import OverlayHost
+from tests.live.hosts.seed import put
 
 IMAGE = "busybox:1"
+
+# Even off docker0 a dockerd edits the one firewall of the machine: such a host has this instead.
+NO_IPTABLES = """\
+#!/bin/sh
+[ "$1" != --version ] || echo 'iptables v1.8.9 (nf_tables)'
+"""
 Config = Mapping[str, Any]
 
 
@@ -112,6 +119,11 @@ class DockerHost(OverlayHost):
     @property
     def bridge(self) -> bool:
         return self.wants_bridge
+
+    def seed(self, root: Path) -> None:
+        if not self.bridge:
+            for name in ("iptables", "ip6tables"):
+                put(root, f"usr/local/sbin/{name}", NO_IPTABLES, 0o755)
 
     def binds(self) -> list[tuple[Path, str]]:
         """Put data-roots on the real file system: overlay2 can't stand on an overlay."""
