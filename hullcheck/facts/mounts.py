@@ -1,0 +1,146 @@
+"""Mounts as the kernel lists them; see proc_pid_mountinfo(5)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from testinfra.host import Host
+
+from hullcheck.control import Unknown
+from hullcheck.facts.registry import provide
+from hullcheck.transport.backend import session_of
+from hullcheck.transport.want import want
+
+__all__ = ["Mount", "Place", "covering", "mounts", "parse_mountinfo", "place_of", "within"]
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_FEWEST = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of a mountinfo.
+
+    :param device: major:minor of the file system, "0:25".
+    :param root: the directory or file of that file system which is mounted.
+    :param target: where it is mounted, as the process sees it.
+    :param options: of this mount ("ro", "nosuid" …); ``super_options`` are the file system's.
+    :param optional: propagation: "shared:12", "master:3", "unbindable".
+    """
+
+    id: int
+    parent: int
+    device: str
+    root: str
+    target: str
+    options: frozenset[str]
+    optional: tuple[str, ...]
+    fstype: str
+    source: str
+    super_options: frozenset[str]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written through it."""
+        return "ro" in self.options or "ro" in self.super_options
+
+    @property
+    def shared(self) -> int | None:
+        """The peer group it shares mounts with, if it does."""
+        groups = [tag for tag in self.optional if tag.startswith("shared:")]
+        return int(groups[0].removeprefix("shared:")) if groups else None
+
+    @property
+    def place(self) -> Place:
+        """What is mounted, whatever it is called."""
+        return Place(self.device, self.root)
+
+    def __str__(self) -> str:
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or directory by file system and path in it: the same one under every name."""
+
+    device: str
+    path: str
+
+
+def within(path: str, directory: str) -> bool:
+    """Whether a normal absolute path is a directory or lies below it."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """Return the mounts of a mountinfo, in order. :raises Unknown: a line is damaged."""
+    found = [_mount(line) for line in text.split("\n") if line]
+    if not found:
+        raise Unknown("the list of mounts is empty")
+    return found
+
+
+def _mount(line: str) -> Mount:
+    fields = line.split(" ")
+    try:
+        dash = fields.index("-", 6)
+        fstype, source, super_options = fields[dash + 1 : dash + 4]
+        number, parent, device, root, target, options = fields[:6]
+        if not re.fullmatch(r"\d+:\d+", device) or not root or not target.startswith("/"):
+            raise ValueError(device)
+        tags = tuple(fields[6:dash])
+        mount = Mount(
+            int(number), int(parent), device, _plain(root), _plain(target),
+            frozenset(options.split(",")), tags, fstype, _plain(source),
+            frozenset(super_options.split(",")),
+        )  # fmt: skip
+        _ = mount.shared
+    except ValueError:
+        raise Unknown(f"this line of a mountinfo is damaged: {line[:200]!r}") from None
+    return mount
+
+
+def _plain(text: str) -> str:
+    """Undo the kernel's octal escapes (space, tab, newline, backslash, #)."""
+    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
+    """Return the mount that a path is on: the deepest one, of those the one mounted last."""
+    best = None
+    for mount in mounts:
+        if within(path, mount.target) and (best is None or within(mount.target, best.target)):
+            best = mount
+    return best
+
+
+def place_of(mounts: Sequence[Mount], path: str) -> Place | None:
+    """Return the place of a path that has no symlink in it."""
+    mount = covering(mounts, path)
+    if mount is None:
+        return None
+    rest = posixpath.relpath(path, mount.target)
+    return Place(mount.device, posixpath.normpath(posixpath.join(mount.root, rest)))
+
+
+def names_of(mounts: Sequence[Mount], place: Place) -> Iterator[str]:
+    """Yield the paths under which a place is seen; hidden ones (mounted over) included."""
+    for mount in mounts:
+        if mount.device == place.device and within(place.path, mount.root):
+            rest = posixpath.relpath(place.path, mount.root)
+            yield posixpath.normpath(posixpath.join(mount.target, rest))
+
+
+@provide
+def mounts(host: Host) -> list[Mount]:
+    """The mounts of the host: those of process 1, or of the audit's own shell if that is denied.
+
+    :raises Unknown: the list is damaged.
+    """
+    answer = session_of(host).ask(
+        want("cat /proc/1/mountinfo 2>/dev/null || cat /proc/self/mountinfo")
+    )[0]
+    return parse_mountinfo(answer.text)

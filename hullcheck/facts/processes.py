@@ -1,0 +1,324 @@
+"""The processes of a host, from a few sweeps over all of ``/proc`` in one ask; see proc(5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from testinfra.host import Host
+
+from hullcheck.control import Unknown
+from hullcheck.facts.capabilities import Capabilities, mask_of
+from hullcheck.facts.registry import fact, provide
+from hullcheck.transport.backend import session_of
+from hullcheck.transport.want import Answer, CannotAnswer, Want, read, want
+
+__all__ = ["Gone", "Process", "Processes", "processes"]
+
+FIELDS = (
+    "Name|State|Tgid|PPid|TracerPid|Uid|Gid|Groups|NSpid|CapInh|CapPrm|CapEff|CapBnd|CapAmb|"
+    "NoNewPrivs|Seccomp|Seccomp_filters"
+)
+
+MODES = ("NoNewPrivs", "Seccomp")
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+
+USER_HZ = 100
+"""The unit of times in ``/proc/PID/stat`` on every architecture that carries containers."""
+
+# A process that ends while it is read makes grep exit with 2 and stat with 1 (xargs: 123).
+STATUS = want(f"cd /proc && grep -aHE '^({FIELDS}):' [0-9]*/status", meaning=(0, 1, 2))
+CGROUP = want("cd /proc && grep -aH '' [0-9]*/cgroup", meaning=(0, 1, 2))
+TIMES = want("cd /proc && grep -aHE '^[0-9]|^btime' [0-9]*/stat stat", meaning=(0, 1, 2))
+# Seven names per process are too many for one argument list from some 7000 processes on.
+SPACES = want(
+    "cd /proc && for p in [0-9]*; do echo "
+    + " ".join(f"$p/ns/{name}" for name in NAMESPACES)
+    + "; done | xargs stat -L -c '%n %d:%i' --",
+    meaning=(0, 1, 123),
+)
+
+_LINE = re.compile(r"(\d+)/(?:status|cgroup|stat):(.*)", re.DOTALL)
+_SPACE = re.compile(r"(\d+)/ns/([a-z_]+) (\d+):(\d+)")
+_COMPLAINT = re.compile(r"^\S*: (?:.*?['\"`]?)?(\d+)/([a-z/_]+)['\"]?: (.*)$")
+_GONE = ("No such file or directory", "No such process")
+_STATE_TO_START = 19
+
+
+class Gone(Unknown):
+    """A process has ended since it was listed (or is a kernel thread, which has no program)."""
+
+
+@dataclass(eq=False, frozen=True)
+class Process:
+    """One process, with its rights as the kernel enforces them, in the host's own numbers.
+
+    :param name: ``comm`` as ``status`` shows it, with ``\\n`` and ``\\\\`` escaped.
+    :param uids: real, effective, saved and file system user id; ``gids`` likewise.
+    :param seccomp_filters: how many filters, or None where the kernel does not tell (< 5.9).
+    :param nspid: its pid in every pid namespace from the host's inwards.
+    :param cgroups: controller -> path; ``""`` is cgroup v2, ``name=systemd`` a named hierarchy.
+    :param started: seconds since the epoch.
+    """
+
+    host: Host
+    pid: int
+    ppid: int
+    name: str
+    state: str
+    tracer: int
+    uids: tuple[int, int, int, int]
+    gids: tuple[int, int, int, int]
+    groups: frozenset[int]
+    caps: Capabilities
+    seccomp_filters: int | None
+    nspid: tuple[int, ...]
+    cgroups: dict[str, str]
+    started: float
+    spaces: dict[str, tuple[int, int]] = field(repr=False)
+    modes: dict[str, int] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.pid} ({self.name})"
+
+    @property
+    def zombie(self) -> bool:
+        """Whether it has ended and only waits to be reaped."""
+        return self.state in "ZX"
+
+    @property
+    def no_new_privs(self) -> bool:
+        """Whether no program it runs can give it rights. :raises Unknown: kernel before 4.10."""
+        return self._mode("NoNewPrivs") == 1
+
+    @property
+    def seccomp(self) -> int:
+        """0 none, 1 strict, 2 filter. :raises Unknown: the kernel does not tell."""
+        return self._mode("Seccomp")
+
+    def _mode(self, name: str) -> int:
+        if name not in self.modes:
+            raise Unknown(f"the kernel does not tell {name} of process {self}")
+        return self.modes[name]
+
+    @property
+    def namespaces(self) -> dict[str, tuple[int, int]]:
+        """Its namespaces by name (cgroup, ipc, mnt, net, pid, user, uts) as (device, inode).
+
+        :raises Unknown: the kernel does not show all of them to the audit's user.
+        """
+        hidden = [name for name in NAMESPACES if name not in self.spaces]
+        if hidden:
+            raise Unknown(f"cannot see the {hidden[0]} namespace of process {self}")
+        return self.spaces
+
+    def namespace(self, name: str) -> tuple[int, int]:
+        """Return one namespace as (device, inode). :raises Unknown: it cannot be seen."""
+        if name not in self.spaces:
+            raise Unknown(f"cannot see the {name} namespace of process {self}")
+        return self.spaces[name]
+
+    @fact
+    def cmdline(self) -> list[str]:
+        """Its arguments; none for a kernel thread. :raises Unknown: denied. :raises Gone: over."""
+        answer = session_of(self.host).ask(_cmdline(self.pid))[0]
+        if answer.exit:
+            raise _unreadable(f"the command line of process {self}", answer.complaint)
+        return split_arguments(answer.text)
+
+    @fact
+    def exe(self) -> str:
+        """The path of its program in its own root; ends in " (deleted)" if that file is gone.
+
+        :raises Unknown: denied. :raises Gone: it has ended, or is a kernel thread.
+        """
+        answer = session_of(self.host).ask(_exe(self.pid))[0]
+        if answer.exit:
+            raise _unreadable(f"the program of process {self}", answer.complaint)
+        return answer.text
+
+
+class Processes:
+    """All processes of a host, by pid. Threads of a process count as the process."""
+
+    def __init__(self, host: Host, found: Iterable[Process]) -> None:
+        self.host = host
+        self._found = {process.pid: process for process in found}
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, pid: int) -> Process | None:
+        """Return the process with a pid, if there was one."""
+        return self._found.get(pid)
+
+    def by_cgroup(self, part: str) -> list[Process]:
+        """Return the processes that have some text in one of their cgroup paths."""
+        return [each for each in self if any(part in path for path in each.cgroups.values())]
+
+    def look_up(self, pids: Iterable[int]) -> None:
+        """Bring command lines and programs of several processes in one ask."""
+        wants = [each for pid in pids for each in (_cmdline(pid), _exe(pid))]
+        session_of(self.host).ask(*wants)
+
+
+@provide
+def processes(host: Host) -> Processes:
+    """All processes.
+
+    :raises Unknown: some are hidden from the audit's user (``hidepid``, not root).
+    """
+    answers = session_of(host).ask(STATUS, CGROUP, TIMES, SPACES)
+    status, cgroup, times = (_by_pid(answer) for answer in answers[:3])
+    spaces = _spaces(answers[3])
+    btime = _btime(answers[2].text)
+    if 1 not in status:
+        raise Unknown("/proc does not show process 1: processes are hidden (hidepid); needs root")
+    found = [
+        _process(host, pid, lines, cgroup[pid], times[pid], btime, spaces.get(pid, {}))
+        for pid, lines in status.items()
+        if pid in cgroup and pid in times
+    ]
+    return Processes(host, found)
+
+
+def _cmdline(pid: int) -> Want:
+    return read(f"/proc/{pid}/cmdline")
+
+
+def _exe(pid: int) -> Want:
+    return want(f"readlink -nv /proc/{pid}/exe", meaning=(0, 1))
+
+
+def _unreadable(what: str, complaint: str) -> Unknown:
+    if complaint.endswith(_GONE):
+        return Gone(f"{what}: it has ended")
+    return Unknown(f"cannot read {what}: {complaint or 'no reason given'}")
+
+
+def split_arguments(text: str) -> list[str]:
+    """Return the arguments in a ``/proc/PID/cmdline``; a process may have overwritten it."""
+    return text.removesuffix("\0").split("\0") if text else []
+
+
+def _by_pid(answer: Answer) -> dict[int, list[str]]:
+    """Return the lines of a sweep by pid.
+
+    :raises Unknown: the host refused to show one of the files.
+    :raises CannotAnswer: the sweep itself failed.
+    """
+    for _, path, reason in _complaints(answer):
+        if not reason.endswith(_GONE):
+            raise Unknown(f"cannot read /proc/{path}: {reason}; needs root")
+    lines: dict[int, list[str]] = {}
+    for line in answer.text.split("\n"):
+        found = _LINE.fullmatch(line)
+        if found:
+            lines.setdefault(int(found[1]), []).append(found[2])
+    return lines
+
+
+def _complaints(answer: Answer) -> Iterator[tuple[int, str, str]]:
+    for line in answer.evidence.stderr.decode("utf-8", "replace").splitlines():
+        found = _COMPLAINT.match(line)
+        if found:
+            yield int(found[1]), f"{found[1]}/{found[2]}", found[3]
+        elif line.strip():
+            raise CannotAnswer(f"the sweep over /proc failed: {line.strip()[:200]}")
+
+
+def _spaces(answer: Answer) -> dict[int, dict[str, tuple[int, int]]]:
+    list(_complaints(answer))
+    found: dict[int, dict[str, tuple[int, int]]] = {}
+    for line in answer.text.split("\n"):
+        match = _SPACE.fullmatch(line)
+        if match:
+            found.setdefault(int(match[1]), {})[match[2]] = (int(match[3]), int(match[4]))
+    return found
+
+
+def _btime(text: str) -> int:
+    found = re.search(r"^stat:btime (\d+)$", text, re.MULTILINE)
+    if not found:
+        raise Unknown("/proc/stat does not tell when the host was booted")
+    return int(found[1])
+
+
+def _process(
+    host: Host,
+    pid: int,
+    lines: list[str],
+    cgroup: list[str],
+    times: list[str],
+    btime: int,
+    spaces: dict[str, tuple[int, int]],
+) -> Process:
+    """Make a process of what the sweeps said of it. :raises Unknown: that is damaged."""
+    status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    try:
+        return Process(
+            host=host,
+            pid=pid,
+            ppid=int(status["PPid"]),
+            name=status["Name"],
+            state=status["State"][0],
+            tracer=int(status["TracerPid"]),
+            uids=_four(status["Uid"]),
+            gids=_four(status["Gid"]),
+            groups=frozenset(map(int, status["Groups"].split())),
+            caps=_capabilities(status),
+            seccomp_filters=int(status["Seccomp_filters"]) if "Seccomp_filters" in status else None,
+            nspid=tuple(map(int, status.get("NSpid", "").split())),
+            cgroups=parse_cgroup(cgroup),
+            started=btime + _start(times) / USER_HZ,
+            spaces=spaces,
+            modes={name: _mode(status[name]) for name in MODES if name in status},
+        )
+    except (KeyError, ValueError, IndexError) as damage:
+        raise Unknown(f"/proc/{pid}/status, stat or cgroup is not as expected: {damage}") from None
+
+
+def _four(text: str) -> tuple[int, int, int, int]:
+    real, effective, saved, filesystem = map(int, text.split())
+    return real, effective, saved, filesystem
+
+
+def _mode(text: str) -> int:
+    return {"0": 0, "1": 1, "2": 2}[text]
+
+
+def _capabilities(status: dict[str, str]) -> Capabilities:
+    eff, prm, bnd, inh = (
+        mask_of(status[name]) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")
+    )
+    # Kernels before 4.3 have no ambient set.
+    return Capabilities(eff, prm, bnd, inh, mask_of(status.get("CapAmb", "0")))
+
+
+def parse_cgroup(lines: Iterable[str]) -> dict[str, str]:
+    """Return controller -> path from the lines of a ``/proc/PID/cgroup`` (cgroups(7)).
+
+    :raises ValueError: a line is damaged.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if not number.isdigit() or not path.startswith("/"):
+            raise ValueError(f"cgroup line {line!r}")
+        found.update((name, path) for name in controllers.split(","))
+    if not found:
+        raise ValueError("no cgroup line")
+    return found
+
+
+def _start(lines: list[str]) -> int:
+    """Return the start time of a process in ticks since boot.
+
+    Its name is the only field with spaces or parentheses, so what counts is the last ``)``.
+    """
+    return int(lines[-1].rpartition(")")[2].split()[_STATE_TO_START])
