@@ -34,6 +34,7 @@ from hullcheck.verdict import Finding, Object, Status, Verdict, worst
 
 __all__ = ["Site", "gather", "judge"]
 
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a control may know besides the host: the site's values and the run's start."""
@@ -140,7 +141,7 @@ def _finding(about: Object, stated: list[Expectation], raised: Exception | None)
     broken = [each for each in stated if not each.holds]
     status, reason = _outcome(raised)
     if broken and status is not Status.FAIL:
-        status, reason = Status.FAIL, ""
+        status = Status.FAIL
     shown = broken or stated
     sentences = [each.sentence for each in broken] + ([reason] if reason else [])
     expected, observed = _values(shown)

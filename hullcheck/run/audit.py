@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -183,11 +182,3 @@ def audit(
 def keep(finished: HostAudit, directory: RunDirectory) -> None:
     """Write one host's outcome to the run directory."""
     directory.add(finished.record, finished.verdicts, finished.evidence)
-
-
-def policy_digest(policies: Iterable[Policy]) -> str:
-    """Return a digest of the values that hosts were judged by."""
-    hashed = hashlib.sha256()
-    for each in sorted(map(repr, policies)):
-        hashed.update(each.encode() + b"\n")
-    return f"sha256:{hashed.hexdigest()}"

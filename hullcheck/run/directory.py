@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,11 @@ from urllib.parse import quote
 from hullcheck import __version__
 from hullcheck.benchmarks import references
 from hullcheck.control import Control
-from hullcheck.transport.recording import dump
+from hullcheck.transport.recording import dump, load
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Finding, HostRecord, Object, Run, Status, Verdict
 
-__all__ = ["RunDirectory", "new_id", "read_run", "read_verdicts"]
+__all__ = ["RunDirectory", "new_id", "read_evidence", "read_run", "read_verdicts"]
 
 SCHEMA = "hullcheck.run/1"
 
@@ -173,3 +174,15 @@ def _verdict(record: dict[str, Any]) -> Verdict:
         record["host"], record["control"], Status(record["status"]), record["reason"], findings,
         tuple(record["evidence"]), record["waiver"],
     )  # fmt: skip
+
+
+def read_evidence(path: Path) -> Callable[[str], list[Evidence]]:
+    """Return a function that reads the recording of a host by its name, when it is asked for."""
+    recordings = {host.name: host.recording for host in read_run(path).hosts}
+
+    @functools.cache
+    def of(host: str) -> list[Evidence]:
+        recording = recordings.get(host)
+        return load(path / recording) if recording else []
+
+    return of

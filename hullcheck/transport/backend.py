@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import testinfra.host
@@ -11,6 +12,8 @@ from hullcheck.transport.session import Session
 from hullcheck.transport.want import CannotAnswer, Want
 
 __all__ = ["Backend", "host_of", "session_of"]
+
+_TEST = re.compile(r"test -[a-zA-Z] ('[^']*'|[\w./@:+,=-]+)", re.ASCII)
 
 
 class Backend(BaseBackend):  # type: ignore[misc]
@@ -37,9 +40,18 @@ class Backend(BaseBackend):  # type: ignore[misc]
         evidence = answer.evidence
         if evidence.trouble or evidence.exit is None:
             raise CannotAnswer(answer.trouble)
+        if evidence.exit == 1 and (tested := _TEST.fullmatch(asked.command)):
+            self._really_absent(tested[1])
         return self.result(
             evidence.exit, evidence.command.encode(), evidence.stdout, evidence.stderr
         )
+
+
+    def _really_absent(self, path: str) -> None:
+        """Tell a file that is not there from one that may not be seen: test(1) does not."""
+        answer = self.session.ask(Want(f"stat -- {path}", frozenset({0, 1})))[0]
+        if answer.trouble or "ermission denied" in answer.complaint:
+            raise CannotAnswer(answer.trouble or answer.complaint)
 
 
 def host_of(session: Session, name: str, scheme: str) -> testinfra.host.Host:

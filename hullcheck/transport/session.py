@@ -33,7 +33,7 @@ class Wire(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Consulted:
     """Which lines of the recording were looked at, and what trouble there was with them."""
 

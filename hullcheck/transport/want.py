@@ -21,8 +21,8 @@ class CannotAnswer(Exception):
     """A probe did not give an answer; the text says why. Judged as unknown."""
 
 
-class Unreachable(Exception):
-    """A host cannot be audited at all.
+class Unreachable(BaseException):
+    """A host cannot be audited at all; no control can swallow it.
 
     :param kind: name, refused, timeout, host-key, authentication, sudo, shell or lost.
     """

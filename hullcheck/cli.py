@@ -1,0 +1,168 @@
+"""The ``hullcheck`` command."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hullcheck import __version__, benchmarks, catalogue
+from hullcheck.report.table import coverage, render
+from hullcheck.run.audit import HostAudit, audit
+from hullcheck.run.directory import read_evidence, read_run, read_verdicts
+from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError, add_options, prepare
+from hullcheck.verdict import Run, Status, Verdict
+
+__all__ = ["main"]
+
+EXAMPLES = """\
+examples:
+  hullcheck audit local://                          this machine
+  hullcheck audit ssh://root@web1 ssh://web2:2222   two hosts, as ~/.ssh/config knows them
+  hullcheck audit -i inventories/prod.yml --sudo --limit 'web*'
+  hullcheck controls --benchmark cis-docker-1.8.0   what is covered
+  hullcheck report reports/latest -v                an earlier run's table, with the evidence
+
+exit codes of audit:
+  0  all clear: pass, not-applicable, manual or waived
+  1  something fails
+  2  wrong usage, or input that cannot be read
+  3  nothing fails, but something is unknown, broke or could not be reached
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. :return: its exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        code: int = options.run(options)
+    except UsageError as error:
+        print(f"hullcheck: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hullcheck: interrupted; hosts that were finished are kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hullcheck",
+        description="Audits the hosts and engines that carry containers, over SSH, with proof.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hullcheck {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("audit", help="audit hosts, print the table, keep the evidence")
+    one.add_argument(
+        "hosts", nargs="*", metavar="SPEC",
+        help="local://, ssh://[user@]host[:port], paramiko://…, docker://name, recording://FILE; "
+        "without a scheme: paramiko",
+    )  # fmt: skip
+    add_options(one.add_argument)
+    one.add_argument("--sudo", action="store_true", help="become root on the hosts with sudo -n")
+    one.add_argument("--ssh-config", metavar="FILE", help="instead of ~/.ssh/config")
+    one.add_argument(
+        "--control", action="append", default=[], metavar="ID",
+        help="only this control (may be given several times)",
+    )  # fmt: skip
+    _verbose(one)
+    one.set_defaults(run=_audit)
+
+    one = commands.add_parser("controls", help="list the controls, or what a benchmark covers")
+    one.add_argument("--benchmark", metavar="NAME", help="its items, and what answers each")
+    one.set_defaults(run=_controls)
+
+    one = commands.add_parser("report", help="print the table of an earlier run")
+    one.add_argument("directory", metavar="DIR", type=Path)
+    one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
+    _verbose(one)
+    one.set_defaults(run=_report)
+    return parser
+
+
+def _verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true",
+        help="show expected and observed values and the commands that they rest on",
+    )  # fmt: skip
+
+
+def _audit(options: argparse.Namespace) -> int:
+    if not options.hosts and not options.inventory:
+        raise UsageError("name the hosts to audit, such as local:// or ssh://web1, or -i INVENTORY")
+    try:
+        known = catalogue.all_controls().values()
+        controls = catalogue.select(options.control) if options.control else known
+    except KeyError as error:
+        raise UsageError(error.args[0]) from error
+    request = prepare(options, options.hosts, controls)
+    directory = request.open()
+    several = len(request.subjects) > 1
+
+    def done(finished: HostAudit) -> None:
+        record = finished.record
+        counts = ", ".join(f"{count} {status}" for status, count in record.totals.items())
+        if several:
+            print(f"{record.name}: {counts or record.reason}", file=sys.stderr)
+
+    try:
+        audit(request.subjects, request.plan, directory, done)
+    finally:
+        verdicts = list(read_verdicts(directory.path))
+        _print(directory.run, verdicts, request.benchmark, directory.path, options.verbose)
+    return exit_code(directory.run, verdicts)
+
+
+def _print(
+    run: Run,
+    verdicts: list[Verdict],
+    benchmark: benchmarks.Benchmark,
+    directory: Path,
+    verbose: bool,
+) -> None:
+    terminal = sys.stdout.isatty()
+    text = render(
+        run,
+        verdicts,
+        benchmark=benchmark,
+        width=shutil.get_terminal_size((100, 24)).columns if terminal else 100,
+        colour=terminal,
+        evidence=read_evidence(directory) if verbose else None,
+    )
+    print(text)
+    print(f"\nEvidence: {directory}")
+
+
+def exit_code(run: Run, verdicts: Sequence[Verdict]) -> int:
+    """Return the exit code for a run: 0 all clear, 1 a fail, 3 something not known."""
+    statuses = {verdict.status for verdict in verdicts}
+    if Status.FAIL in statuses:
+        return 1
+    lost = any(host.status != "audited" for host in run.hosts) or not run.hosts
+    return 3 if lost or statuses & {Status.ERROR, Status.UNKNOWN} else 0
+
+
+def _controls(options: argparse.Namespace) -> int:
+    try:
+        print(coverage(catalogue.all_controls(), options.benchmark))
+    except (ValueError, KeyError) as error:
+        raise UsageError(error.args[0]) from error
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    try:
+        run, verdicts = read_run(options.directory), list(read_verdicts(options.directory))
+        benchmark = benchmarks.load_benchmark(options.benchmark)
+    except (ValueError, KeyError) as error:
+        raise UsageError(error.args[0]) from error
+    _print(run, verdicts, benchmark, options.directory, options.verbose)
+    return 0

@@ -1,0 +1,150 @@
+"""The options that ``hullcheck audit`` and pytest share, and the audit they ask for."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hullcheck import benchmarks
+from hullcheck.catalogue import all_controls
+from hullcheck.catalogue import digest as controls_digest
+from hullcheck.control import Control
+from hullcheck.inventory.load import load_inventory
+from hullcheck.inventory.policy import Policy, digest, load_policy
+from hullcheck.inventory.waivers import load_waivers
+from hullcheck.run.audit import Plan, Subject
+from hullcheck.run.directory import RunDirectory, new_id, point_latest, rfc3339
+from hullcheck.transport.target import Target, parse_spec
+from hullcheck.verdict import Run
+
+__all__ = ["DEFAULT_BENCHMARK", "Request", "UsageError", "add_options", "prepare"]
+
+DEFAULT_BENCHMARK = "cis-docker-1.8.0"
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; the text is one sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An audit that can start: everything it names exists and can be read."""
+
+    subjects: tuple[Subject, ...]
+    plan: Plan
+    benchmark: benchmarks.Benchmark
+    report_dir: Path | None
+
+    def with_controls(self, controls: Iterable[Control]) -> Request:
+        """Return the same audit, of these controls."""
+        return replace(self, plan=replace(self.plan, controls=tuple(controls)))
+
+    def open(self) -> RunDirectory:
+        """Make the run directory.
+
+        :raises UsageError: it cannot be written, or it is not empty.
+        """
+        run = Run(
+            new_id(self.plan.started),
+            rfc3339(self.plan.started),
+            controls_digest=controls_digest(self.plan.controls),
+            policy_digest=digest([each.policy for each in self.subjects]),
+        )
+        path = self.report_dir or Path("reports") / run.id
+        try:
+            directory = RunDirectory(path, run, self.plan.controls)
+            if self.report_dir is None:
+                point_latest(path)
+        except OSError as error:
+            why = str(error) if error.errno is None else f"{path}: {error.strerror}"
+            raise UsageError(f"the report directory cannot be used: {why}") from error
+        return directory
+
+
+def add_options(add: Callable[..., Any]) -> None:
+    """Declare the shared options with argparse's or pytest's own function."""
+    add("-i", "--inventory", metavar="FILE", help="audit the hosts of this inventory")
+    add("--limit", metavar="PATTERN", help="only hosts that match, such as 'web*:!web3'")
+    add(
+        "--ask-sudo-pass", action="store_true",
+        help="ask once for the password that sudo wants on the hosts (implies --sudo)",
+    )  # fmt: skip
+    add("--policy", metavar="FILE", help="the site's own values, by which controls judge")
+    add("--waivers", metavar="FILE", help="failures that were accepted, by whom and until when")
+    add(
+        "--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK,
+        help=f"the numbering that the table follows (default: {DEFAULT_BENCHMARK})",
+    )  # fmt: skip
+    add(
+        "--report-dir", metavar="DIR",
+        help="where the run is kept (default: reports/RUN-ID, and reports/latest points there)",
+    )  # fmt: skip
+    add(
+        "--connect-timeout", metavar="SECONDS", type=float,
+        help="how long to wait for a host to answer (default: ssh's ConnectTimeout, else 10)",
+    )  # fmt: skip
+
+
+def prepare(options: Any, specs: Iterable[str], controls: Iterable[Control]) -> Request:
+    """Return the audit that the options ask for.
+
+    :param specs: host specs of the command line.
+    :raises UsageError: something named does not exist, cannot be read or is wrong.
+    """
+    try:
+        return _prepare(options, list(specs), tuple(controls))
+    except (ValueError, KeyError) as error:
+        raise UsageError(error.args[0] if error.args else str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+
+
+def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> Request:
+    benchmark = benchmarks.load_benchmark(options.benchmark)
+    policy = load_policy(options.policy) if options.policy else Policy()
+    waivers = tuple(load_waivers(options.waivers, all_controls())) if options.waivers else ()
+    subjects = [Subject(_with(parse_spec(spec), options), policy) for spec in specs]
+    if options.inventory:
+        if specs:
+            raise ValueError(
+                "name hosts or an inventory, not both; --limit picks from an inventory"
+            )
+        subjects = [
+            Subject(_with(host.target, options), host.policy, host.role)
+            for host in load_inventory(options.inventory, policy, options.limit)
+        ]
+    elif options.limit:
+        raise ValueError("--limit picks hosts from an inventory; name one with -i FILE")
+    names = [each.target.name for each in subjects]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} is named twice; a run audits each host once")
+    password = getpass.getpass("sudo password on the hosts: ") if options.ask_sudo_pass else None
+    plan = Plan(
+        controls,
+        datetime.now(UTC).replace(microsecond=0),
+        waivers,
+        password,
+        options.connect_timeout,
+        secrets.token_bytes(16),
+    )
+    directory = Path(options.report_dir) if options.report_dir else None
+    return Request(tuple(subjects), plan, benchmark, directory)
+
+
+def _with(target: Target, options: Any) -> Target:
+    """Return a target with what the command line says of every host."""
+    changed: dict[str, Any] = {}
+    if options.sudo or options.ask_sudo_pass:
+        changed["sudo"] = True
+    if options.ssh_config:
+        changed["ssh_config"] = Path(options.ssh_config).expanduser()
+    if getattr(options, "sudo_user", None):
+        changed["sudo_user"] = options.sudo_user
+    if getattr(options, "ssh_identity_file", None):
+        changed["identity_file"] = Path(options.ssh_identity_file).expanduser()
+    return replace(target, **changed)
