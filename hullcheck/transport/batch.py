@@ -173,9 +173,19 @@ class Batch:
         self._hung = 0
         self._lost = ""
         self._reached = False
+        self._refused: Unreachable | None = None
 
     def perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
         """Yield the evidence of each want, in any order. See :class:`Wire`."""
+        if self._refused is not None:
+            raise self._refused
+        try:
+            yield from self._perform(wants)
+        except Unreachable as unreachable:
+            self._refused = unreachable
+            raise
+
+    def _perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
         left = jobs(wants)
         reconnects = 1
         while left:
@@ -210,8 +220,13 @@ class Batch:
                     yield from parts
             left = [*left[len(finished) :], *again]
             if broken and not reconnects:
-                self._lost = f"connection lost: {broken}"
+                self._give_up(broken)
             reconnects -= bool(broken)
+
+    def _give_up(self, broken: str) -> None:
+        if not self._reached:
+            raise Unreachable("lost", f"the connection broke twice: {broken}")
+        self._lost = f"connection lost: {broken}"
 
     def _script(self, sink: Sink, work: Sequence[Job]) -> bytes:
         lines = [f"hc_nonce={sink.nonce}"]

@@ -11,59 +11,102 @@ import time
 from collections.abc import Callable, Sequence
 
 from hullcheck.transport.batch import Sink
+from hullcheck.transport.sudo import Gate, Sudo
+from hullcheck.transport.want import Unreachable
 
-__all__ = ["LocalShell", "pump"]
+__all__ = ["LocalShell", "run"]
 
 CHUNK = 65536
 
+PATIENCE = 2.0
+"""Seconds for a process to be gone once it has nothing left to say, or has been killed."""
+
 
 class LocalShell:
-    """``/bin/sh -s`` on this machine, or under ``sudo -n``."""
+    """``/bin/sh -s`` on this machine, as this user or through sudo."""
 
-    def __init__(self, argv: Sequence[str] = ("/bin/sh", "-s")) -> None:
-        self._argv = list(argv)
+    def __init__(self, sudo: Sudo | None = None) -> None:
+        self._sudo = sudo
 
     def stream(self, script: bytes, sink: Sink) -> None:
-        """Run a script here. See :class:`hullcheck.transport.batch.Shell`."""
-        process = subprocess.Popen(
-            self._argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            bufsize=0,
-        )
-        with process:
-            try:
-                pump(process, script, sink)
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
+        """Run a script here. See :class:`hullcheck.transport.batch.Shell`.
+
+        :raises Unreachable: sudo refused.
+        """
+        gate = Gate(script, sink, self._sudo, "localhost")
+        try:
+            run(gate.argv, gate)
+        except FileNotFoundError as error:
+            if self._sudo is None:
+                raise Unreachable("shell", f"there is no {error.filename} here") from error
+            sink.err(f"{error.filename}: not found".encode())
+        gate.conclude()
 
     def close(self) -> None:
         """There is no connection to close."""
 
 
-def pump(process: subprocess.Popen[bytes], script: bytes, sink: Sink) -> None:
-    """Write a script to a process and its output to a sink, all three pipes at once."""
+def run(argv: Sequence[str], gate: Gate) -> int | None:
+    """Run a program with a gate at its three pipes, in a session of its own.
+
+    :returns: its exit code; None if it had to be killed.
+    """
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        bufsize=0,
+    )
+    code: int | None = None
+    try:
+        whole = _pump(process, gate)
+        if whole and not gate.finished:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        # What sudo started cannot be killed by us; it must not hold us up either.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+    return code
+
+
+def _pump(process: subprocess.Popen[bytes], gate: Gate) -> bool:
+    """Write what a gate has and give it what comes, all three pipes at once.
+
+    :returns: whether both outputs came to their end.
+    """
     assert process.stdin and process.stdout and process.stderr
-    left = memoryview(script)
+    left = memoryview(b"")
     takers: dict[int, Callable[[bytes], None]] = {
-        process.stdout.fileno(): sink.out,
-        process.stderr.fileno(): sink.err,
+        process.stdout.fileno(): gate.out,
+        process.stderr.fileno(): gate.err,
     }
     os.set_blocking(process.stdin.fileno(), False)
+    writing = False
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdin, selectors.EVENT_WRITE)
         for descriptor in takers:
             selector.register(descriptor, selectors.EVENT_READ)
-        while takers and not sink.finished and time.monotonic() < sink.deadline:
-            for key, _ in selector.select(max(0.0, sink.deadline - time.monotonic())):
+        while takers and not gate.finished and time.monotonic() < gate.deadline:
+            left = left or memoryview(gate.take())
+            if left and not writing:
+                selector.register(process.stdin, selectors.EVENT_WRITE)
+                writing = True
+            for key, _ in selector.select(max(0.0, gate.deadline - time.monotonic())):
                 if key.fileobj is process.stdin:
                     left = _write(process, left)
                     if not left:
                         selector.unregister(process.stdin)
-                        process.stdin.close()
+                        writing = False
+                        if gate.everything_taken:
+                            process.stdin.close()
                     continue
                 data = os.read(key.fd, CHUNK)
                 if data:
@@ -71,6 +114,7 @@ def pump(process: subprocess.Popen[bytes], script: bytes, sink: Sink) -> None:
                 else:
                     selector.unregister(key.fd)
                     del takers[key.fd]
+    return not takers
 
 
 def _write(process: subprocess.Popen[bytes], left: memoryview) -> memoryview:

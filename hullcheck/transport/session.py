@@ -70,6 +70,12 @@ class Session:
         self._open: list[Consulted] = []
         self._memory: dict[Hashable, _Remembered] = {}
 
+    def preload(self, evidence: Iterable[Evidence]) -> None:
+        """Know a recording from the start; its line numbers stay what they are."""
+        for each in evidence:
+            self._lines[each.command] = len(self.recording)
+            self.recording.append(each)
+
     def ask(self, *wants: Want) -> list[Answer]:
         """Return the answers to some wants; what facts need together, they ask together.
 

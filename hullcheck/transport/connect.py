@@ -1,0 +1,67 @@
+"""From a target to a testinfra host that speaks through our own session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from testinfra.host import Host
+
+from hullcheck.transport.backend import host_of
+from hullcheck.transport.batch import Batch, Shell
+from hullcheck.transport.local import LocalShell
+from hullcheck.transport.paramiko_shell import ParamikoShell
+from hullcheck.transport.recording import Replay, load
+from hullcheck.transport.session import Redactor, Session, Wire
+from hullcheck.transport.sudo import Sudo
+from hullcheck.transport.target import Target
+from hullcheck.transport.want import Unreachable
+
+__all__ = ["connect"]
+
+
+def connect(
+    target: Target,
+    *,
+    sudo_password: str | None = None,
+    connect_timeout: float | None = None,
+    redact: Redactor = lambda evidence: evidence,
+) -> Host:
+    """Connect to a target and return it as a testinfra host.
+
+    The connection is made and the login done here; sudo and the shell are met with the first
+    question. ``session_of(host).close()`` ends all that was started.
+
+    :param sudo_password: what sudo is given if it asks.
+    :param connect_timeout: seconds; None: ssh_config's ConnectTimeout, else 10.
+    :raises Unreachable: the host cannot be audited; the text is one sentence with what to do.
+    """
+    if target.scheme == "recording":
+        return _replayed(target)
+    sudo = Sudo(target.sudo_user or "", sudo_password) if target.sudo else None
+    timeout = target.timeout or connect_timeout
+    wire = _wire(target, sudo, timeout)
+    return host_of(Session(wire, redact), target.name, target.scheme)
+
+
+def _wire(target: Target, sudo: Sudo | None, timeout: float | None) -> Wire:
+    shell: Shell
+    if target.scheme == "local":
+        shell = LocalShell(sudo)
+    else:
+        remote = ParamikoShell(target, sudo, timeout)
+        remote.open()
+        shell = remote
+    return Batch(shell)
+
+
+def _replayed(target: Target) -> Host:
+    """Return a host that answers from a recording, whose line numbers stay what they are."""
+    try:
+        evidence = load(Path(target.address))
+    except OSError as error:
+        raise Unreachable("lost", f"{target.address}: {error.strerror}") from error
+    except ValueError as error:
+        raise Unreachable("lost", str(error)) from error
+    session = Session(Replay(evidence))
+    session.preload(evidence)
+    return host_of(session, target.name, target.scheme)

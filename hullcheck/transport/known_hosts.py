@@ -1,0 +1,142 @@
+"""Which key a host is known by: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hullcheck.transport.want import Unreachable
+
+__all__ = ["KnownKey", "fingerprint", "look_up", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """One line of a known_hosts file that speaks of the host in question.
+
+    :param marker: "", "@revoked" or "@cert-authority".
+    """
+
+    marker: str
+    kind: str
+    fingerprint: str
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.fingerprint} ({self.file}:{self.line})"
+
+
+def fingerprint(blob: bytes) -> str:
+    """Return the fingerprint of a public key as OpenSSH shows it."""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
+    return "SHA256:" + digest.rstrip("=")
+
+
+def look_up(files: Sequence[Path], name: str) -> list[KnownKey]:
+    """Return every line about a host.
+
+    :param name: in lower case; with a port other than 22 it is ``[name]:port``.
+    :raises Unreachable: a file is there and can't be read.
+    """
+    return [key for file in files for key in _lines(file, name)]
+
+
+def _lines(file: Path, name: str) -> Iterator[KnownKey]:
+    try:
+        text = file.read_bytes().decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise Unreachable("host-key", f"{file}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
+        if len(fields) < 3 or fields[0].startswith("#") or not _matches(fields[0], name):
+            continue
+        try:
+            blob = base64.b64decode(fields[2], validate=True)
+        except binascii.Error:
+            continue
+        yield KnownKey(marker, fields[1], fingerprint(blob), file, number)
+
+
+def _matches(patterns: str, name: str) -> bool:
+    if patterns.startswith("|1|"):
+        return _hashed(patterns, name)
+    found = False
+    for pattern in patterns.lower().split(","):
+        text = re.escape(pattern.removeprefix("!")).replace(r"\*", ".*").replace(r"\?", ".")
+        if re.fullmatch(text, name, re.DOTALL):
+            if pattern.startswith("!"):
+                return False
+            found = True
+    return found
+
+
+def _hashed(field: str, name: str) -> bool:
+    try:
+        salt, digest = (base64.b64decode(part, validate=True) for part in field[3:].split("|"))
+    except ValueError:
+        return False
+    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
+
+
+def verify(host: str, names: Sequence[str], files: Sequence[Path], kind: str, print_: str) -> None:
+    """Return if a host may be trusted by the key it offers.
+
+    :param host: how messages call it. :param names: its names in the files, the right one
+        first; as in OpenSSH, a key may also be known by a name without the port.
+    :param kind: the offered key's type. :param print_: its fingerprint.
+    :raises Unreachable: the key is unknown, changed or revoked; the text says it all.
+    """
+    known = {name: look_up(files, name) for name in names}
+    everything = [key for name in names for key in known[name]]
+    offered = f"{host} offered the {kind} host key {print_}"
+    for key in everything:
+        if key.marker == "@revoked" and key.fingerprint == print_:
+            raise Unreachable(
+                "host-key",
+                f"{offered}, which {key.file}:{key.line} says is revoked: do not trust this host "
+                "until its owner has given it a new key",
+            )
+    plain = [key for key in everything if not key.marker]
+    if any(key.fingerprint == print_ for key in plain):
+        return
+    authorities = [key for key in everything if key.marker == "@cert-authority"]
+    raise Unreachable("host-key", f"{offered}, {_remedy(plain, authorities, names, files, kind)}")
+
+
+def _remedy(
+    plain: Sequence[KnownKey],
+    authorities: Sequence[KnownKey],
+    names: Sequence[str],
+    files: Sequence[Path],
+    kind: str,
+) -> str:
+    name = names[0]
+    if plain:
+        stale = [key for key in plain if key.kind == kind] or plain
+        forget = f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(str(stale[0].file))}"
+        return (
+            f"but it is known by {', '.join(map(str, stale))}: someone may be in between; if its "
+            f"owner confirms the new key, run {forget} and connect once with ssh to learn it"
+        )
+    if authorities:
+        where = ", ".join(f"{key.file}:{key.line}" for key in authorities)
+        return (
+            f"but only certificates of an authority are trusted for it ({where}): paramiko "
+            "cannot check those; use ssh:// for this host"
+        )
+    looked = ", ".join(map(str, files)) or "no file"
+    return (
+        f"and no key of {name} is known (looked in {looked}): compare the fingerprint with the "
+        "host's owner, then connect once with ssh to learn it"
+    )
