@@ -4,4 +4,4 @@ from hullcheck.facts.registry import PROVIDERS, Thing, fact, get, provide, provi
 
 __all__ = ["PROVIDERS", "Thing", "fact", "get", "provide", "provide_each"]
 
-from hullcheck.facts import accounts, files, mounts, processes, sockets  # noqa: E402, F401
+from hullcheck.facts import accounts, docker, files, kernel, lsm, mounts, processes, sockets  # noqa: E402, F401
