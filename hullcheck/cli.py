@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hullcheck import __version__, benchmarks, catalogue
-from hullcheck.report.table import coverage, render
+from hullcheck.report.coverage import catalogue_table, coverage_table
+from hullcheck.report.table import render
 from hullcheck.run.audit import HostAudit, audit
-from hullcheck.run.directory import read_evidence, read_run, read_verdicts
+from hullcheck.run.directory import read_document, read_evidence, read_run, read_verdicts
 from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError, add_options, prepare
+from hullcheck.run.replay import replay
 from hullcheck.verdict import Run, Status, Verdict
 
 __all__ = ["main"]
@@ -80,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--benchmark", metavar="NAME", help="its items, and what answers each")
     one.set_defaults(run=_controls)
 
+    one = commands.add_parser("replay", help="judge a run again from its recordings, offline")
+    one.add_argument("directory", metavar="DIR", type=Path)
+    one.add_argument("--report-dir", metavar="DIR2", type=Path, required=True)
+    one.add_argument(
+        "--all", action="store_true",
+        help="also the controls that the run did not judge: unknown where nothing was recorded",
+    )  # fmt: skip
+    one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
+    _verbose(one)
+    one.set_defaults(run=_replay)
+
     one = commands.add_parser("report", help="print the table of an earlier run")
     one.add_argument("directory", metavar="DIR", type=Path)
     one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
@@ -135,7 +148,8 @@ def _print(
         benchmark=benchmark,
         width=shutil.get_terminal_size((100, 24)).columns if terminal else 100,
         colour=terminal,
-        evidence=read_evidence(directory) if verbose else None,
+        verbose=verbose,
+        recordings=read_evidence(directory) if verbose else None,
     )
     print(text)
     print(f"\nEvidence: {directory}")
@@ -152,7 +166,10 @@ def exit_code(run: Run, verdicts: Sequence[Verdict]) -> int:
 
 def _controls(options: argparse.Namespace) -> int:
     try:
-        print(coverage(catalogue.all_controls(), options.benchmark))
+        if options.benchmark:
+            print(coverage_table(benchmarks.load_benchmark(options.benchmark)))
+        else:
+            print(catalogue_table(catalogue.all_controls()))
     except (ValueError, KeyError) as error:
         raise UsageError(error.args[0]) from error
     return 0
@@ -166,3 +183,17 @@ def _report(options: argparse.Namespace) -> int:
         raise UsageError(error.args[0]) from error
     _print(run, verdicts, benchmark, options.directory, options.verbose)
     return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    try:
+        benchmark = benchmarks.load_benchmark(options.benchmark)
+        judged = {each["id"] for each in read_document(options.directory)["controls"]}
+        known = catalogue.all_controls().values()
+        controls = [each for each in known if options.all or each.id in judged]
+        directory = replay(options.directory, options.report_dir, controls)
+    except (ValueError, KeyError, OSError) as error:
+        raise UsageError(str(error)) from error
+    verdicts = list(read_verdicts(directory.path))
+    _print(directory.run, verdicts, benchmark, directory.path, options.verbose)
+    return exit_code(directory.run, verdicts)

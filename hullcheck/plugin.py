@@ -15,7 +15,7 @@ import pytest
 
 from hullcheck.control import Control, control_of
 from hullcheck.report.table import render
-from hullcheck.report.text import printable
+from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, Subject, audit_host, keep
 from hullcheck.run.directory import RunDirectory, read_evidence, read_verdicts
 from hullcheck.run.options import Request, UsageError, add_options, prepare
@@ -23,7 +23,7 @@ from hullcheck.verdict import Status, Verdict
 
 __all__: list[str] = []
 
-KEY: pytest.StashKey["Audits"] = pytest.StashKey()
+KEY: pytest.StashKey[Audits] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if controls:
         order = [each.target.name for each in config.stash[KEY].request.subjects]
         controls.sort(key=lambda item: order.index(item.subject.target.name))
-        items[:] = [item for item in items if not isinstance(item, ControlItem)] + controls
+        others = [item for item in items if not isinstance(item, ControlItem)]
+        items[:] = [*others, *controls]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -142,7 +143,8 @@ class Audits:
             benchmark=self.request.benchmark,
             width=shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100,
             colour=colour,
-            evidence=read_evidence(path) if verbose else None,
+            verbose=verbose,
+            recordings=read_evidence(path) if verbose else None,
         )
         return f"{text}\n\nEvidence: {path}"
 
@@ -185,7 +187,8 @@ class ControlItem(pytest.Item):
         """Show what was found, not how Hullcheck came to say so."""
         if isinstance(excinfo.value, ControlFailed):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        shown: Any = super().repr_failure(excinfo, style)
+        return shown
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """Name the item by its control and host."""
@@ -199,4 +202,4 @@ def _explain(control: Control, verdict: Verdict) -> str:
         for finding in verdict.findings
         if finding.status is verdict.status
     ]
-    return printable("\n".join([*lines, f"  fix: {control.fix}"]))
+    return "\n".join(safe(line, 2000) for line in [*lines, f"  fix: {control.fix}"])

@@ -17,11 +17,12 @@ from urllib.parse import quote
 from hullcheck import __version__
 from hullcheck.benchmarks import references
 from hullcheck.control import Control
+from hullcheck.run.site import SiteRecord, site_document
 from hullcheck.transport.recording import dump, load
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Finding, HostRecord, Object, Run, Status, Verdict
 
-__all__ = ["RunDirectory", "new_id", "read_evidence", "read_run", "read_verdicts"]
+__all__ = ["RunDirectory", "new_id", "read_document", "read_evidence", "read_run", "read_verdicts"]
 
 SCHEMA = "hullcheck.run/1"
 
@@ -38,7 +39,7 @@ class RunDirectory:
     whole each time, so that what is on disk is a valid run at any moment.
     """
 
-    def __init__(self, path: Path, run: Run, controls: Iterable[Control]) -> None:
+    def __init__(self, path: Path, run: Run, controls: Iterable[Control], site: SiteRecord) -> None:
         """Make the directory.
 
         :raises FileExistsError: it already holds something.
@@ -52,6 +53,7 @@ class RunDirectory:
             raise FileExistsError(f"{path} is not empty; name a directory that holds no run yet")
         (path / "evidence").mkdir()
         (path / "verdicts.jsonl").touch()
+        replace_text(path / "site.json", json.dumps(site_document(site), indent=1))
         self._write()
 
     def add(
@@ -129,21 +131,35 @@ def _control(control: Control) -> dict[str, Any]:
     }
 
 
+def read_document(path: Path) -> dict[str, Any]:
+    """Read ``run.json`` as it is.
+
+    :raises ValueError: it is missing, or not JSON of our schema.
+    """
+    try:
+        document: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no readable run directory: {error}") from error
+    return document
+
+
 def read_run(path: Path) -> Run:
     """Read ``run.json`` of a run directory.
 
     :raises ValueError: it is no run directory, or it is damaged.
     """
     try:
-        document = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        document = read_document(path)
         head = document["run"]
         hosts = [HostRecord(**host) for host in document["hosts"]]
         return Run(
             head["id"], head["started"], head["finished"], head["controls_digest"],
             head["policy_digest"], head["previous"], hosts,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no readable run directory: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}/run.json is damaged: {error}") from error
 
 
 def read_verdicts(path: Path) -> Iterator[Verdict]:
@@ -167,7 +183,7 @@ def _verdict(record: dict[str, Any]) -> Verdict:
             each["expected"],
             each["observed"],
             each["reason"],
-        )  # fmt: skip
+        )
         for each in record["findings"]
     )
     return Verdict(

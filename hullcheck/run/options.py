@@ -19,6 +19,7 @@ from hullcheck.inventory.policy import Policy, digest, load_policy
 from hullcheck.inventory.waivers import load_waivers
 from hullcheck.run.audit import Plan, Subject
 from hullcheck.run.directory import RunDirectory, new_id, point_latest, rfc3339
+from hullcheck.run.site import SiteRecord
 from hullcheck.transport.target import Target, parse_spec
 from hullcheck.verdict import Run
 
@@ -57,13 +58,20 @@ class Request:
         )
         path = self.report_dir or Path("reports") / run.id
         try:
-            directory = RunDirectory(path, run, self.plan.controls)
+            directory = RunDirectory(path, run, self.plan.controls, self._site())
             if self.report_dir is None:
                 point_latest(path)
         except OSError as error:
             why = str(error) if error.errno is None else f"{path}: {error.strerror}"
             raise UsageError(f"the report directory cannot be used: {why}") from error
         return directory
+
+    def _site(self) -> SiteRecord:
+        return SiteRecord(
+            {each.target.name: each.policy for each in self.subjects},
+            {each.target.name: each.role for each in self.subjects},
+            self.plan.waivers,
+        )
 
 
 def add_options(add: Callable[..., Any]) -> None:

@@ -1,0 +1,78 @@
+"""What hosts were judged by: written beside a run, so that it can be judged again.
+
+``site.json`` holds each host's role and those policy values that differ from the defaults, and
+the waivers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from hullcheck.inventory.policy import Policy
+from hullcheck.inventory.waivers import Waiver
+
+__all__ = ["SiteRecord", "read_site", "site_document"]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecord:
+    """The site values of a run."""
+
+    policies: dict[str, Policy] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+
+
+def site_document(record: SiteRecord) -> dict[str, Any]:
+    """Return the record as JSON data."""
+    defaults = dataclasses.asdict(Policy())
+    hosts = {
+        name: {
+            "role": record.roles.get(name, ""),
+            "policy": {
+                key: value
+                for key, value in dataclasses.asdict(policy).items()
+                if value != defaults[key]
+            },
+        }
+        for name, policy in record.policies.items()
+    }
+    return {"hosts": hosts, "waivers": [_waiver_document(each) for each in record.waivers]}
+
+
+def _waiver_document(waiver: Waiver) -> dict[str, Any]:
+    return {**dataclasses.asdict(waiver), "expires": waiver.expires.isoformat()}
+
+
+def read_site(path: Path) -> SiteRecord:
+    """Read ``site.json`` of a run directory.
+
+    :raises ValueError: it is missing or damaged.
+    """
+    try:
+        document = json.loads((path / "site.json").read_text(encoding="utf-8"))
+        hosts = document["hosts"]
+        return SiteRecord(
+            {name: _policy(each["policy"]) for name, each in hosts.items()},
+            {name: each["role"] for name, each in hosts.items()},
+            tuple(_waivers(document["waivers"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path / 'site.json'} cannot be read: {error}") from error
+
+
+def _policy(values: dict[str, Any]) -> Policy:
+    return Policy(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    )
+
+
+def _waivers(documents: Iterable[dict[str, Any]]) -> Iterable[Waiver]:
+    for each in documents:
+        yield Waiver(**{**each, "expires": date.fromisoformat(each["expires"])})
