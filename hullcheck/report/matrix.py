@@ -1,0 +1,104 @@
+"""Many hosts at a glance: controls against hosts, the worst first, and the totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from hullcheck.control import Control
+from hullcheck.report.page import GOOD, Page, badness, cell, severity_rank, tabulated
+from hullcheck.report.text import padded, safe, width
+from hullcheck.verdict import HostRecord, Status, Verdict
+
+__all__ = ["fleet"]
+
+Judged = Mapping[str, Mapping[str, Verdict]]
+Counts = Mapping[str, Counter[Status]]
+
+_NAMES = {Status.NOT_APPLICABLE: "n/a"}
+_MOST = 30
+"""Rows of hosts that are printed unless -v wants all."""
+
+
+def fleet(
+    hosts: Sequence[HostRecord], judged: Judged, controls: Mapping[str, Control], page: Page
+) -> list[str]:
+    """Return the parts of the table that compare hosts.
+
+    :param judged: verdicts by host and control.
+    """
+    there = sorted((host for host in hosts if host.name in judged), key=badness)
+    counts: dict[str, Counter[Status]] = {}
+    for verdicts in judged.values():
+        for name, verdict in verdicts.items():
+            counts.setdefault(name, Counter())[verdict.status] += 1
+
+    def order(name: str) -> tuple[object, ...]:
+        spread = [-counts[name][status] for status in Status if status not in GOOD]
+        return (*spread, severity_rank(name, controls), name)
+
+    names = sorted(counts, key=order)
+    chosen = [name for name in names if page.verbose or not set(counts[name]) <= set(GOOD)]
+    parts = [_controls(chosen, counts, there, judged, page)] if chosen else []
+    if len(names) > len(chosen):
+        parts.append(f"Controls that pass or do not apply everywhere: {len(names) - len(chosen)}.")
+    return [*parts, _totals(hosts, page)]
+
+
+def _controls(
+    names: Sequence[str], counts: Counts, hosts: Sequence[HostRecord], judged: Judged, page: Page
+) -> str:
+    """Return a line per control: a column per host if they fit, else how many and which."""
+    titles = [safe(host.name, 40) for host in hosts]
+    needed = sum(max(width(each), 9) + 2 for each in titles) + len("fails") + 2
+    room = page.width - needed
+    heading = page.heading("Controls by hosts, the worst first")
+    if room < 24:
+        return f"{heading}\n{_which(names, counts, hosts, judged, page)}"
+    rows = []
+    for name in names:
+        found = [judged[host.name].get(name) for host in hosts]
+        cells = [page.status(each.status, _NAMES.get(each.status, "")) if each else "  -"
+                 for each in found]  # fmt: skip
+        rows.append([cell(name, min(room, 44)), *cells, str(counts[name][Status.FAIL])])
+    headers = ["control", *map(padded, titles), "fails"]
+    return f"{heading}\n{tabulated(rows, headers, right=1)}"
+
+
+def _which(
+    names: Sequence[str], counts: Counts, hosts: Sequence[HostRecord], judged: Judged, page: Page
+) -> str:
+    """Return, of hosts too many for columns, on how many a control fails and on which."""
+    room = page.width - 32 - 8 - 9 - 6
+    rows = []
+    for name in names:
+        failing = [
+            safe(host.name, 40)
+            for host in hosts
+            if name in judged[host.name] and judged[host.name][name].status is Status.FAIL
+        ]
+        told = ", ".join(failing if page.verbose else failing[:5])
+        if len(failing) > 5 and not page.verbose:
+            told += f" and {len(failing) - 5} more"
+        open_ = counts[name][Status.UNKNOWN] + counts[name][Status.ERROR]
+        rows.append([cell(name, 32), str(counts[name][Status.FAIL]), str(open_), cell(told, room)])
+    headers = ["control", "fails", "unknown", "fails on"]
+    align = [[row[0], row[1].rjust(5), row[2].rjust(7), row[3]] for row in rows]
+    return tabulated(align, headers)
+
+
+def _totals(hosts: Sequence[HostRecord], page: Page) -> str:
+    """Return a line per host with its totals, the worst first."""
+    statuses = [each for each in Status if any(host.totals.get(each) for host in hosts)]
+    chosen = list(hosts) if page.verbose else list(hosts)[:_MOST]
+    room = page.width - sum(max(len(_NAMES.get(each, str(each))), 3) + 2 for each in statuses) - 13
+    rows = [
+        [cell(safe(host.name, 80), max(room, 12)), host.status,
+         *(str(host.totals.get(each, 0)) for each in statuses)]
+        for host in chosen
+    ]  # fmt: skip
+    headers = ["host", "state", *(_NAMES.get(each, str(each)) for each in statuses)]
+    lines = [page.heading("Hosts, the worst first"), tabulated(rows, headers, len(statuses))]
+    if len(hosts) > len(chosen):
+        lines.append(f"... and {len(hosts) - len(chosen)} more hosts, which -v names.")
+    return "\n".join(lines)
