@@ -7,8 +7,9 @@ from pathlib import Path
 from testinfra.host import Host
 
 from hullcheck.transport.backend import host_of
-from hullcheck.transport.batch import Batch, Shell
+from hullcheck.transport.batch import Batch
 from hullcheck.transport.local import LocalShell
+from hullcheck.transport.openssh_shell import OpenSSHShell
 from hullcheck.transport.paramiko_shell import ParamikoShell
 from hullcheck.transport.recording import Replay, load
 from hullcheck.transport.session import Redactor, Session, Wire
@@ -44,13 +45,11 @@ def connect(
 
 
 def _wire(target: Target, sudo: Sudo | None, timeout: float | None) -> Wire:
-    shell: Shell
     if target.scheme == "local":
-        shell = LocalShell(sudo)
-    else:
-        remote = ParamikoShell(target, sudo, timeout)
-        remote.open()
-        shell = remote
+        return Batch(LocalShell(sudo))
+    kind = ParamikoShell if target.scheme == "paramiko" else OpenSSHShell
+    shell = kind(target, sudo, timeout)
+    shell.open()
     return Batch(shell)
 
 

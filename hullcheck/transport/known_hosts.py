@@ -89,12 +89,20 @@ def _hashed(field: str, name: str) -> bool:
     return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
 
 
-def verify(host: str, names: Sequence[str], files: Sequence[Path], kind: str, print_: str) -> None:
+def verify(
+    host: str,
+    names: Sequence[str],
+    files: Sequence[Path],
+    kind: str,
+    print_: str,
+    client: str = "paramiko",
+) -> None:
     """Return if a host may be trusted by the key it offers.
 
     :param host: how messages call it. :param names: its names in the files, the right one
         first; as in OpenSSH, a key may also be known by a name without the port.
     :param kind: the offered key's type. :param print_: its fingerprint.
+    :param client: who looks; only "ssh" can check certificates.
     :raises Unreachable: the key is unknown, changed or revoked; the text says it all.
     """
     known = {name: look_up(files, name) for name in names}
@@ -111,32 +119,31 @@ def verify(host: str, names: Sequence[str], files: Sequence[Path], kind: str, pr
     if any(key.fingerprint == print_ for key in plain):
         return
     authorities = [key for key in everything if key.marker == "@cert-authority"]
-    raise Unreachable("host-key", f"{offered}, {_remedy(plain, authorities, names, files, kind)}")
-
-
-def _remedy(
-    plain: Sequence[KnownKey],
-    authorities: Sequence[KnownKey],
-    names: Sequence[str],
-    files: Sequence[Path],
-    kind: str,
-) -> str:
-    name = names[0]
     if plain:
-        stale = [key for key in plain if key.kind == kind] or plain
-        forget = f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(str(stale[0].file))}"
-        return (
-            f"but it is known by {', '.join(map(str, stale))}: someone may be in between; if its "
-            f"owner confirms the new key, run {forget} and connect once with ssh to learn it"
+        reason = _changed(plain, names[0], kind)
+    elif authorities:
+        reason = _uncertified(authorities, client)
+    else:
+        looked = ", ".join(map(str, files)) or "no file"
+        reason = (
+            f"and no key of {names[0]} is known (looked in {looked}): compare the fingerprint "
+            "with the host's owner, then connect once with ssh to learn it"
         )
-    if authorities:
-        where = ", ".join(f"{key.file}:{key.line}" for key in authorities)
-        return (
-            f"but only certificates of an authority are trusted for it ({where}): paramiko "
-            "cannot check those; use ssh:// for this host"
-        )
-    looked = ", ".join(map(str, files)) or "no file"
+    raise Unreachable("host-key", f"{offered}, {reason}")
+
+
+def _changed(plain: Sequence[KnownKey], name: str, kind: str) -> str:
+    stale = [key for key in plain if key.kind == kind] or plain
+    forget = f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(str(stale[0].file))}"
     return (
-        f"and no key of {name} is known (looked in {looked}): compare the fingerprint with the "
-        "host's owner, then connect once with ssh to learn it"
+        f"but it is known by {', '.join(map(str, stale))}: someone may be in between; if its owner "
+        f"confirms the new key, run {forget} and connect once with ssh to learn it"
     )
+
+
+def _uncertified(authorities: Sequence[KnownKey], client: str) -> str:
+    where = ", ".join(f"{key.file}:{key.line}" for key in authorities)
+    trusted = f"but only certificates of an authority are trusted for it ({where})"
+    if client == "ssh":
+        return f"{trusted}, and it showed none: have its owner renew the host's certificate"
+    return f"{trusted}, which paramiko cannot check: use ssh:// for this host"
