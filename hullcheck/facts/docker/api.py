@@ -1,0 +1,221 @@
+"""Asking a Docker daemon: its own client first, curl where there is none.
+
+The client runs with an empty configuration directory, so that no plugin, context or credential
+helper of a home directory is run. Only requests that read are made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from testinfra.host import Host
+
+from hullcheck.control import Unknown
+from hullcheck.transport import Answer, Want, session_of, want
+
+__all__ = ["CLIENT", "Api", "is_docker", "version_want"]
+
+CLIENT = want("docker --version", meaning=(0, 1, 2, 125, 126, 127))
+"""Which client there is; Podman ships a ``docker`` that does not speak to other daemons."""
+
+_GONE = re.compile(r"no such (container|object|image|network)|returned error: 404", re.IGNORECASE)
+_DENIED = re.compile(r"permission denied", re.IGNORECASE)
+_FAILS = (0, 1, 2, 7, 22, 28, 52, 56, 125, 126, 127)
+"""Exit codes of docker and of curl (not connected, HTTP error, timed out, empty, reset …):
+all are answers here, and a failure is told from its text."""
+
+_JSON = "--format '{{json .}}'"
+
+
+def version_want(address: str, client: bool = True) -> Want:
+    """Return the want for a daemon's version. See :class:`Api` for the parameters."""
+    return _ask(address, f"version {_JSON}", "/version", client)
+
+
+def is_docker(version: Any) -> bool:
+    """Whether an answer to ``version`` is a Docker daemon's; Podman's API answers too."""
+    server = _server(version)
+    if not isinstance(server, dict) or not isinstance(server.get("ApiVersion"), str):
+        return False
+    return not any("podman" in name.lower() for name in _components(server))
+
+
+def _components(server: dict[str, Any]) -> list[str]:
+    components = server.get("Components") or []
+    return [str(each.get("Name", "")) for each in components if isinstance(each, dict)]
+
+
+def _server(version: Any) -> Any:
+    return version.get("Server", version) if isinstance(version, dict) else version
+
+
+class Api:
+    """The read-only questions to one daemon.
+
+    :param address: ``unix:///path`` or ``tcp://address:port``.
+    :param client: whether the host has Docker's own client; else curl is used.
+    """
+
+    def __init__(self, host: Host, address: str, client: bool) -> None:
+        self.host = host
+        self.address = address
+        self.client = client
+
+    def wants(self) -> tuple[Want, ...]:
+        """The questions that nearly every control needs: version, info and networks."""
+        return (
+            version_want(self.address, self.client),
+            _ask(self.address, f"info {_JSON}", "/info", self.client),
+            self._all("network ls -q --no-trunc", "network inspect", "/networks"),
+        )
+
+    def version(self) -> dict[str, Any]:
+        """Return the server's part of the version. :raises Unknown: it gave none."""
+        answer = session_of(self.host).ask(*self.wants())[0]
+        server = _server(self._object(answer))
+        if not isinstance(server, dict):
+            raise Unknown(f"{self.address}: {_complaint(answer)}")
+        if not is_docker(server):
+            raise Unknown(f"{self.address} does not answer as a Docker daemon")
+        return server
+
+    def info(self) -> dict[str, Any]:
+        """Return what the daemon says of itself. :raises Unknown: it says nothing usable."""
+        answer = session_of(self.host).ask(*self.wants())[1]
+        info = self._object(answer)
+        errors = info.get("ServerErrors")
+        if errors:
+            raise Unknown(f"{self.address}: {_reason(str(errors[0]))}")
+        if not isinstance(info.get("DockerRootDir"), str) or "SecurityOptions" not in info:
+            raise Unknown(f"{self.address} answers nonsense: its info lacks what every engine says")
+        return info
+
+    def networks(self) -> list[dict[str, Any]]:
+        """Return every network, inspected."""
+        return self._list(session_of(self.host).ask(*self.wants())[2])
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return every container in any state, inspected, with one command.
+
+        One that was removed meanwhile is left out.
+        """
+        listing = "ps -aq --no-trunc"
+        each = "/containers/json?all=1"
+        return self._list(
+            *session_of(self.host).ask(self._all(listing, "inspect --type container", each))
+        )
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return every image that is tagged or in use, inspected, with one command."""
+        asked = self._all("image ls -q --no-trunc", "image inspect", "/images/json")
+        found = self._list(*session_of(self.host).ask(asked))
+        return list({each["Id"]: each for each in found}.values())
+
+    def _all(self, listing: str, inspect: str, path: str) -> Want:
+        if not self.client:
+            return _ask_each(self.address, path)
+        docker = _docker(self.address)
+        return want(
+            f"ids=$({docker} {listing}) && "
+            f'{{ if [ -n "$ids" ]; then {docker} {inspect} $ids; else echo "[]"; fi; }}',
+            meaning=_FAILS,
+            seconds=60,
+        )
+
+    def _object(self, answer: Answer) -> dict[str, Any]:
+        parsed = self._parsed(answer, json.loads)
+        if not isinstance(parsed, dict):
+            raise Unknown(f"{self.address} answers nonsense: {_glimpse(answer)}")
+        return parsed
+
+    def _list(self, answer: Answer) -> list[dict[str, Any]]:
+        """Return a list of objects, if all that is missing is what was removed meanwhile."""
+        if answer.exit != 0:
+            lines = answer.evidence.stderr.decode("utf-8", "replace").splitlines()
+            others = [line for line in lines if line.strip() and not _GONE.search(line)]
+            if others or not lines:
+                raise Unknown(f"{self.address}: {_complaint(answer)}")
+        found: list[dict[str, Any]] = self._parsed(answer, _documents)
+        if not all(isinstance(each, dict) and ("Id" in each) for each in found):
+            raise Unknown(f"{self.address} answers nonsense: {_glimpse(answer)}")
+        return found
+
+    def _parsed(self, answer: Answer, parse: Callable[[str], Any]) -> Any:
+        text = answer.text.strip()
+        if not text:
+            raise Unknown(f"{self.address}: {_complaint(answer)}")
+        try:
+            return parse(text)
+        except (ValueError, RecursionError):
+            raise Unknown(f"{self.address} answers nonsense: {_glimpse(answer)}") from None
+
+
+def _documents(text: str) -> list[Any]:
+    """Parse JSON documents that stand one after another; lists among them are joined."""
+    decoder, found, position = json.JSONDecoder(), [], 0
+    while position < len(text):
+        document, position = decoder.raw_decode(text, position)
+        found += document if isinstance(document, list) else [document]
+        while position < len(text) and text[position].isspace():
+            position += 1
+    return found
+
+
+def _docker(address: str) -> str:
+    return f"DOCKER_CONFIG=/nonexistent docker -H {shlex.quote(address)}"
+
+
+def _curl(address: str) -> tuple[str, str]:
+    """Return curl's command line for a daemon, and the address that paths are added to."""
+    if address.startswith("unix://"):
+        socket = shlex.quote(address.removeprefix("unix://"))
+        return f"curl -qsSf -m 15 --unix-socket {socket}", "http://docker"
+    return "curl -qsSf -m 15 --noproxy '*'", address.replace("tcp://", "http://", 1)
+
+
+def _ask(address: str, command: str, path: str, client: bool) -> Want:
+    if client:
+        return want(f"{_docker(address)} {command}", meaning=_FAILS)
+    curl, base = _curl(address)
+    return want(f"{curl} {base}{path}", meaning=_FAILS)
+
+
+def _ask_each(address: str, path: str) -> Want:
+    """Return the want that inspects everything of a listing through the bare API.
+
+    Networks are whole in the listing. Of others the ids are cut out of it to build the next
+    requests; what is decided is decided from those.
+    """
+    curl, base = _curl(address)
+    if path == "/networks":
+        return want(f"{curl} {base}{path}", meaning=_FAILS)
+    kind = path.split("/")[1]
+    split = "tr ',{' '\\n\\n' | sed -n 's/^\"Id\":\"\\([0-9a-z:]*\\)\"$/\\1/p'"
+    return want(
+        f"l=$({curl} '{base}{path}') || exit $?; r=0; ids=$(printf '%s' \"$l\" | {split}); "
+        f'[ -n "$ids" ] || echo "[]"; '
+        f'for i in $ids; do {curl} "{base}/{kind}/$i/json" || r=$?; done; exit $r',
+        meaning=_FAILS,
+        seconds=60,
+    )
+
+
+def _complaint(answer: Answer) -> str:
+    if answer.evidence.exit == 127:
+        return "the host has neither docker nor curl to ask it with"
+    return _reason(answer.complaint or f"exit code {answer.evidence.exit}")
+
+
+def _reason(text: str) -> str:
+    """Return why a daemon could not be asked, in few words."""
+    if _DENIED.search(text):
+        return "permission denied on the engine's socket (needs root)"
+    return text.strip().rstrip(".")[:200]
+
+
+def _glimpse(answer: Answer) -> str:
+    return " ".join(answer.text.split())[:60] or "nothing"

@@ -1,0 +1,345 @@
+"""Finding the Docker daemons of a host: by what holds a socket and what a pid file names.
+
+The name in a process list decides nothing: a candidate is a process whose program is dockerd, or
+that a pid file names, or that holds a listening socket and looks like a daemon; and one whose
+program has another name counts only if it answers as a Docker daemon.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from testinfra.host import Host
+
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.docker.api import CLIENT, is_docker, version_want
+from hullcheck.facts.docker.engine import DockerEngine
+from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES, Process, Processes
+from hullcheck.facts.registry import get, provide, provide_each
+from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE, OWN, Namespace, Sockets
+from hullcheck.transport import Answer, session_of, want
+from hullcheck.verdict import Object
+
+__all__ = ["Engines", "Found", "Nested", "docker", "engines", "parse_programs"]
+
+PROGRAMS = want("stat -c '%N' /proc/[0-9]*/exe", meaning=(0, 1))
+"""One sweep over all programs; kernel threads and ended processes make the exit code 1."""
+
+MENTIONS = want(
+    "grep -lE '[d]ocker|--(data-root|exec-root|userns-remap|containerd)' /proc/[0-9]*/cmdline",
+    meaning=(0, 1, 2),
+)
+"""Which processes might be a renamed daemon. It only says whom to ask."""
+
+PID_FILES = want(
+    "for f in /run/docker.pid /run/snap.docker/docker.pid /var/snap/docker/*/run/docker.pid "
+    '/run/user/*/docker.pid; do if [ -e "$f" ]; then head -c 20 "$f"; echo " $f"; fi; done'
+)
+
+WHO = want("id -u")
+
+_PROGRAM = re.compile(r"['\"`]/proc/(\d+)/exe['\"] -> ['\"`](.*)['\"]")
+_CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
+_INTERNAL = ("/libnetwork/", "/containerd/", "/plugins/", "/metrics.sock")
+_HELPERS = ("containerd", "docker-proxy", "rootlesskit", "runc", "slirp4netns", "systemd")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A process that may be a daemon, and where it listens."""
+
+    pid: int | None
+    program: str
+    unix: tuple[str, ...]
+    tcp: tuple[str, ...]
+
+    @property
+    def named(self) -> bool:
+        """Whether its program is a dockerd by name."""
+        return _base(self.program).startswith("dockerd")
+
+    @property
+    def address(self) -> str:
+        """Where to ask it: its most likely API socket, else its first TCP listener, else ""."""
+        api = [path for path in self.unix if not any(part in path for part in _INTERNAL)]
+        likely = sorted(api, key=lambda path: (not _dockerish(path), path))
+        return f"unix://{likely[0]}" if likely else next(iter(self.tcp), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A Docker daemon that runs inside a container of this host."""
+
+    process: Process
+    program: str
+
+    @property
+    def object(self) -> Object:
+        return Object("process", str(self.process))
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What was found on a host.
+
+    :param engines: the host's own engines.
+    :param nested: daemons in containers: not the host's, to be audited as hosts of their own.
+    :param foreign: sockets with Docker's name that something else answers on.
+    :param doubt: why there may be more than was found; empty if the search was whole.
+    """
+
+    engines: tuple[DockerEngine, ...]
+    nested: tuple[Nested, ...]
+    foreign: tuple[str, ...]
+    doubt: str
+
+
+@provide
+def engines(host: Host) -> Engines:
+    """The Docker engines of the host, and what could be taken for one.
+
+    :raises Unknown: the host does not show enough to tell.
+    """
+    return _Search(host).result()
+
+
+@provide_each
+def docker(host: Host) -> Sequence[DockerEngine]:
+    """Each Docker engine of the host; several daemons are several engines.
+
+    :raises NotApplicable: there is certainly none.
+    :raises Unknown: there may be one that could not be seen.
+    """
+    found: Engines = get(host, "engines")
+    if found.engines:
+        return found.engines
+    if found.doubt:
+        raise Unknown(f"cannot tell whether a Docker engine runs: {found.doubt}")
+    also = [f"{path} belongs to another program (Podman?)" for path in found.foreign]
+    also += [f"{each.process} runs inside a container" for each in found.nested]
+    raise NotApplicable("; ".join(["no Docker engine on this host", *also]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came when a socket was asked for a version: whether a server spoke, or access was
+    denied."""
+
+    parsed: object
+    spoke: bool
+    denied: bool
+
+
+class _Search:
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.ask = session_of(host).ask
+        answers = self.ask(
+            PROGRAMS, MENTIONS, PID_FILES, CLIENT, WHO,
+            OWN, HOLDERS, MACHINE, EVERYWHERE, STATUS, CGROUP, TIMES, SPACES,
+        )  # fmt: skip
+        self.programs = parse_programs(answers[0])
+        self.mentions = {int(pid) for pid in re.findall(r"^/proc/(\d+)/", answers[1].text, re.M)}
+        self.pid_files = dict(_pid_files(answers[2].text))
+        self.client = answers[3].exit == 0 and answers[3].text.startswith("Docker")
+        self.root = answers[4].text.strip() == "0"
+        self.silent: list[str] = []
+        self.processes: Processes = get(host, "processes")
+        self.sockets: Sockets = get(host, "sockets")
+
+    def result(self) -> Engines:
+        found = self.candidates()
+        versions = self.versions(found)
+        own, nested = [], []
+        for each in found:
+            process = self.processes.get(each.pid or 0)
+            if not each.named and (
+                not each.address or not is_docker(versions[each.address].parsed)
+            ):
+                continue
+            if process is not None and self.contained(process):
+                nested.append(Nested(process, each.program))
+            elif not each.address:
+                self.silent.append(f"dockerd (pid {each.pid}) runs but does not listen")
+            else:
+                own.append(self.engine(each))
+        anonymous, foreign, waiting = self.unowned({each.address for each in found}, versions)
+        doubt = self.doubt(waiting)
+        own += anonymous
+        own.sort(key=lambda engine: engine.address)
+        return Engines(tuple(own), tuple(nested), tuple(foreign), doubt)
+
+    def candidates(self) -> list[Found]:
+        """Return what holds a socket and may be a daemon, and every running dockerd."""
+        unix, tcp = self.listeners()
+        dockerish = {pid for pid, paths in unix.items() if any(map(_dockerish, paths))}
+        named = {pid for pid, path in self.programs.items() if _base(path).startswith("dockerd")}
+        listed = set(self.pid_files) & (set(unix) | set(tcp))
+        pids = {pid for pid in dockerish | (self.mentions & set(unix)) if not self.helper(pid)}
+        return [
+            Found(
+                pid, self.programs.get(pid, ""), tuple(unix.get(pid, ())), tuple(tcp.get(pid, ()))
+            )
+            for pid in sorted(named | listed | pids)
+        ]
+
+    def helper(self, pid: int) -> bool:
+        """Whether a process is of those that serve beside a daemon, or listen on its behalf."""
+        return pid == 1 or _base(self.programs.get(pid, "")).startswith(_HELPERS)
+
+    def listeners(self) -> tuple[dict[int, dict[str, None]], dict[int, dict[str, None]]]:
+        """Return the sockets, and the TCP addresses, that each process listens on."""
+        unix: dict[int, dict[str, None]] = {}
+        tcp: dict[int, dict[str, None]] = {}
+        owners = self.sockets.holders.by_inode
+        for space in self.spaces():
+            for socket in space.unix:
+                if socket.abstract:
+                    continue
+                for pid in owners.get(socket.inode, ()):
+                    unix.setdefault(pid, {})[socket.path] = None
+            for listener in space.tcp:
+                for pid in owners.get(listener.inode, ()):
+                    tcp.setdefault(pid, {})[str(listener)] = None
+        return unix, tcp
+
+    def spaces(self) -> Iterable[Namespace]:
+        """Return the network namespaces that can be seen; :meth:`doubt` speaks of the others."""
+        own = Namespace(0, self.sockets.unix, self.sockets.tcp, ())
+        try:
+            return (own, *self.sockets.everywhere())
+        except Unknown:
+            return (own,)
+
+    def versions(self, found: list[Found]) -> dict[str, _Reply]:
+        """Ask those whose program has another name what they are."""
+        addresses = [each.address for each in found if each.address and not each.named]
+        loose = [path for path in self.unheld() if f"unix://{path}" not in addresses]
+        addresses += [f"unix://{path}" for path in loose]
+        answers = self.ask(*(version_want(each, self.client) for each in addresses))
+        return dict(zip(addresses, map(_reply, answers), strict=True))
+
+    def unheld(self) -> list[str]:
+        """Return sockets with Docker's name whose holder cannot be seen."""
+        owners = self.sockets.holders
+        if not owners.hidden:
+            return []
+        held = owners.by_inode
+        return sorted(
+            socket.path
+            for socket in self.sockets.unix
+            if _dockerish(socket.path) and not held.get(socket.inode) and not socket.abstract
+        )
+
+    def contained(self, process: Process) -> bool:
+        """Whether a process runs in a container: its cgroup names one, or its pids are not ours.
+
+        A rootless engine is in namespaces of its own too, made by rootlesskit.
+        """
+        first = self.processes.get(1)
+        ours = _containers(first) if first else set()
+        inside = len(process.nspid) > 1 or bool(_containers(process) - ours)
+        return inside and not self.rootless(process)
+
+    def rootless(self, process: Process) -> bool:
+        parent = self.processes.get(process.ppid)
+        while parent is not None and parent.pid > 1:
+            if _base(self.programs.get(parent.pid, "")) == "rootlesskit":
+                return True
+            parent = self.processes.get(parent.ppid)
+        return False
+
+    def engine(self, found: Found) -> DockerEngine:
+        return DockerEngine(
+            self.host, found.address, found.pid, self.client, found.unix, found.tcp, self.root
+        )
+
+    def unowned(
+        self, asked: set[str], versions: dict[str, _Reply]
+    ) -> tuple[list[DockerEngine], list[str], list[str]]:
+        """Sort out sockets with Docker's name that no candidate holds.
+
+        :return: engines behind them, sockets of something else, sockets that only systemd holds.
+        """
+        made, foreign, waiting = [], [], []
+        for path in self.unheld():
+            answer = versions[f"unix://{path}"]
+            if is_docker(answer.parsed) or answer.denied:
+                made.append(self.engine(Found(self.named_pid(), "", (path,), ())))
+            elif answer.spoke:
+                foreign.append(path)
+            else:
+                self.silent.append(f"something listens on {path} and does not answer")
+        owners = self.sockets.holders.by_inode
+        for socket in self.sockets.unix:
+            holders = owners.get(socket.inode, ())
+            if not _dockerish(socket.path) or f"unix://{socket.path}" in asked or not holders:
+                continue
+            if all(_base(self.programs.get(pid, "")) == "systemd" or pid == 1 for pid in holders):
+                waiting.append(socket.path)
+        foreign += [
+            address.removeprefix("unix://")
+            for address in asked
+            if _dockerish(address) and address in versions and versions[address].spoke
+            if not is_docker(versions[address].parsed)
+        ]
+        return made, sorted(set(foreign)), waiting
+
+    def named_pid(self) -> int | None:
+        """Return the daemon that Docker's pid file names, if a process of that name lives."""
+        for pid in self.pid_files:
+            process = self.processes.get(pid)
+            if process is not None and process.name.startswith("dockerd"):
+                return pid
+        return None
+
+    def doubt(self, waiting: list[str]) -> str:
+        """Say why there may be more engines than were found, or nothing."""
+        if self.silent:
+            return self.silent[0]
+        if waiting:
+            return f"none runs, but systemd would start one for {waiting[0]}"
+        if self.sockets.holders.hidden:
+            return self.sockets.holders.hidden
+        try:
+            self.sockets.everywhere()
+        except Unknown as unknown:
+            return str(unknown)
+        return ""
+
+
+def _containers(process: Process) -> set[str]:
+    return {each for path in process.cgroups.values() for each in _CONTAINER.findall(path)}
+
+
+def parse_programs(answer: Answer) -> dict[int, str]:
+    """Return pid -> path of its program, of all that could be seen."""
+    pairs = (_PROGRAM.fullmatch(line) for line in answer.text.splitlines())
+    return {int(pair[1]): pair[2] for pair in pairs if pair}
+
+
+def _pid_files(text: str) -> Iterable[tuple[int, str]]:
+    for line in text.splitlines():
+        pid, _, path = line.partition(" ")
+        if pid.isdigit():
+            yield int(pid), path
+
+
+def _base(path: str) -> str:
+    return path.removesuffix(" (deleted)").rpartition("/")[2]
+
+
+def _dockerish(path: str) -> bool:
+    return "docker" in _base(path)
+
+
+def _reply(answer: Answer) -> _Reply:
+    try:
+        parsed = json.loads(answer.text)
+    except (ValueError, RecursionError):
+        parsed = None
+    spoke = isinstance(parsed, dict) and bool(parsed.get("Server", parsed))
+    return _Reply(parsed, spoke, "ermission denied" in answer.evidence.stderr.decode("latin-1"))
