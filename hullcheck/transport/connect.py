@@ -8,13 +8,14 @@ from testinfra.host import Host
 
 from hullcheck.transport.backend import host_of
 from hullcheck.transport.batch import Batch
+from hullcheck.transport.foreign import ForeignWire, exec_prefix, from_ansible
 from hullcheck.transport.local import LocalShell
 from hullcheck.transport.openssh_shell import OpenSSHShell
 from hullcheck.transport.paramiko_shell import ParamikoShell
 from hullcheck.transport.recording import Replay, load
 from hullcheck.transport.session import Redactor, Session, Wire
 from hullcheck.transport.sudo import Sudo
-from hullcheck.transport.target import Target
+from hullcheck.transport.target import SSH_SCHEMES, Target
 from hullcheck.transport.want import Unreachable
 
 __all__ = ["connect"]
@@ -38,6 +39,8 @@ def connect(
     """
     if target.scheme == "recording":
         return _replayed(target)
+    if target.scheme == "ansible":
+        target = from_ansible(target) or target
     sudo = Sudo(target.sudo_user or "", sudo_password) if target.sudo else None
     timeout = target.timeout or connect_timeout
     wire = _wire(target, sudo, timeout)
@@ -47,10 +50,16 @@ def connect(
 def _wire(target: Target, sudo: Sudo | None, timeout: float | None) -> Wire:
     if target.scheme == "local":
         return Batch(LocalShell(sudo))
-    kind = ParamikoShell if target.scheme == "paramiko" else OpenSSHShell
-    shell = kind(target, sudo, timeout)
-    shell.open()
-    return Batch(shell)
+    if target.scheme in SSH_SCHEMES:
+        kind = ParamikoShell if target.scheme == "paramiko" else OpenSSHShell
+        shell = kind(target, sudo, timeout)
+        shell.open()
+        return Batch(shell)
+    if (prefix := exec_prefix(target)) is not None:
+        return Batch(LocalShell(sudo, prefix, target.display))
+    if target.scheme == "winrm":
+        raise Unreachable("shell", f"{target.display}: Windows is not audited: Linux only")
+    return ForeignWire(target)
 
 
 def _replayed(target: Target) -> Host:

@@ -23,22 +23,31 @@ PATIENCE = 2.0
 
 
 class LocalShell:
-    """``/bin/sh -s`` on this machine, as this user or through sudo."""
+    """``/bin/sh -s`` on this machine, as this user or through sudo.
 
-    def __init__(self, sudo: Sudo | None = None) -> None:
+    :param prefix: a program that starts it somewhere else, in a container or a directory.
+    """
+
+    def __init__(
+        self, sudo: Sudo | None = None, prefix: Sequence[str] = (), name: str = "localhost"
+    ) -> None:
         self._sudo = sudo
+        self._prefix = prefix
+        self._name = name
 
     def stream(self, script: bytes, sink: Sink) -> None:
         """Run a script here. See :class:`hullcheck.transport.batch.Shell`.
 
         :raises Unreachable: sudo refused.
         """
-        gate = Gate(script, sink, self._sudo, "localhost")
+        gate = Gate(script, sink, self._sudo, self._name)
         try:
-            run(gate.argv, gate)
+            run([*self._prefix, *gate.argv], gate)
         except FileNotFoundError as error:
-            if self._sudo is None:
-                raise Unreachable("shell", f"there is no {error.filename} here") from error
+            if self._sudo is None or self._prefix:
+                raise Unreachable(
+                    "shell", f"{self._name}: there is no {error.filename} on this machine"
+                ) from error
             sink.err(f"{error.filename}: not found".encode())
         gate.conclude()
 
