@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,9 +11,10 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.mounts import Mount
 from hullcheck.facts.registry import fact, get, provide
-from hullcheck.transport import Answer, Want, session_of, want
+from hullcheck.facts.texts import known, sweep, texts
+from hullcheck.transport import Want, session_of, want
 
-__all__ = ["Cgroups", "Kernel", "kernel", "parse_cgroups", "parse_cmdline", "texts"]
+__all__ = ["Cgroups", "Kernel", "kernel", "parse_cgroups", "parse_cmdline"]
 
 SYSCTLS = (
     "kernel.ostype", "kernel.core_pattern", "kernel.dmesg_restrict", "kernel.kptr_restrict",
@@ -40,28 +40,6 @@ STATE = (
 VULNERABILITIES = want("grep -H '' /sys/devices/system/cpu/vulnerabilities/*", meaning=(0, 1, 2))
 
 RELEASE = want("uname -r")
-
-_ABSENT = ("No such file or directory", "Not a directory")
-
-
-def sweep(paths: Iterable[str]) -> Want:
-    """Return a want for the lines of some small text files, each line after its file's name."""
-    return want("grep -H '' -- " + " ".join(map(shlex.quote, paths)), meaning=(0, 1, 2))
-
-
-def texts(answer: Answer) -> dict[str, str | Unknown]:
-    """Return the files that a :func:`sweep` read, by path: the text without its last newline,
-    or, for one that could not be read, why. One that does not exist is not in it."""
-    found: dict[str, str | Unknown] = {}
-    for line in answer.text.split("\n")[:-1]:
-        path, _, text = line.partition(":")
-        before = found.get(path)
-        found[path] = text if before is None else f"{before}\n{text}"
-    for line in answer.evidence.stderr.decode("utf-8", "replace").splitlines():
-        complaint = re.fullmatch(r"grep: (.+): ([^:]+)", line)
-        if complaint and complaint[2] not in _ABSENT:
-            found.setdefault(complaint[1], Unknown(f"{complaint[1]}: {complaint[2]}"))
-    return found
 
 
 def config_want(names: Iterable[str]) -> Want:
@@ -171,7 +149,7 @@ class Kernel:
 
         :raises Unknown: it could not be read.
         """
-        return _known(self._swept[0].get(path))
+        return known(self._swept[0].get(path))
 
     @fact
     def release(self) -> str:
@@ -194,8 +172,8 @@ class Kernel:
         """
         path = sysctl_path(name)
         if name in SYSCTLS:
-            return _known(self._swept[1].get(path))
-        return _known(texts(session_of(self.host).ask(sweep([path]))[0]).get(path))
+            return known(self._swept[1].get(path))
+        return known(texts(session_of(self.host).ask(sweep([path]))[0]).get(path))
 
     def number(self, name: str) -> int | None:
         """Return a setting that is one number. :raises Unknown: it is not, or not readable."""
@@ -281,7 +259,7 @@ class Kernel:
         Empty on a kernel that does not tell (before 4.15).
         """
         found = texts(session_of(self.host).ask(VULNERABILITIES)[0])
-        return {path.rpartition("/")[2]: _known(text) or "" for path, text in found.items()}
+        return {path.rpartition("/")[2]: known(text) or "" for path, text in found.items()}
 
     @property
     def cgroups(self) -> Cgroups:
@@ -322,9 +300,3 @@ def kernel(host: Host) -> Kernel:
 def sysctl_path(name: str) -> str:
     """Return the file of a kernel setting."""
     return "/proc/sys/" + name.replace(".", "/")
-
-
-def _known(text: str | Unknown | None) -> str | None:
-    if isinstance(text, Unknown):
-        raise Unknown(*text.args)
-    return text

@@ -11,13 +11,14 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import fact, get, provide
+from hullcheck.facts.texts import known, sweep, texts
 from hullcheck.transport import Answer, session_of, want
 
 __all__ = [
@@ -27,11 +28,8 @@ __all__ = [
 
 TABLES = ("unix", "tcp", "tcp6", "udp", "udp6")
 
-OWN = want(
-    "for f in unix tcp tcp6 udp udp6; do [ ! -e /proc/self/net/$f ] || "
-    'sed "s|^|$f |" /proc/self/net/$f || exit 2; done'
-)
-"""The tables of the audit's own network namespace, each line after its table's name: a socket's
+OWN = sweep(f"/proc/self/net/{table}" for table in TABLES)
+"""The tables of the audit's own network namespace, each line after its file's name: a socket's
 path may hold a newline, and must not be able to pose as another table."""
 
 HOLDERS = want(
@@ -49,21 +47,20 @@ other link, ``PID denied``. busybox's ls has no -q but never prints a control ch
 MACHINE = want("uname -m")
 
 EVERYWHERE = want(
-    "show() { for f in unix tcp tcp6 udp udp6; do [ ! -e /proc/$2/net/$f ] || "
-    'sed "s|^|$f $1 $2 |" /proc/$2/net/$f || echo "gone $1 $2"; done; }; '
     "l=$(stat -L -c '%i %n' /proc/self/ns/net /proc/[0-9]*/ns/net 2>&1 | sed -n"
     r" -e 's|^\([0-9]*\) /proc/\([0-9a-z]*\)/.*|ns \1 \2|p;t'"
     r" -e 's|.*/proc/\([0-9]*\)/ns/net.*ermission denied$|ns denied \1|p'); "
     "printf '%s\\n' \"$l\"; "
-    "printf '%s\\n' \"$l\" | grep -v denied | sort -u -k2,2 | "
-    "while read -r _ i p; do show $i $p; done; "
-    "[ $(id -u) != 0 ] || printf '%s\\n' \"$l\" | sed -n 's|^ns denied ||p' | "
-    "while read -r p; do show denied $p; done",
+    "{ printf '%s\\n' \"$l\" | grep -v denied | sort -u -k2,2; "
+    "[ $(id -u) != 0 ] || printf '%s\\n' \"$l\" | grep denied; } | "
+    "while read -r _ _ p; do for f in unix tcp tcp6 udp udp6; do echo /proc/$p/net/$f; done; done"
+    " | xargs grep -H '' 2>/dev/null",
+    meaning=(0, 123),
     seconds=60,
 )
-"""The tables of every network namespace that a process is in, each line after
-``TABLE NAMESPACE PID``, and ``ns NAMESPACE PID`` for every process. Reading
-``/proc/PID/net`` needs no ptrace right, so root sees those too whose links are denied."""
+"""``ns NAMESPACE PID`` for every process, then the tables of every namespace that a process is
+in, through one process each, each line after its file's name. Reading ``/proc/PID/net`` needs no
+ptrace right, so root sees those namespaces too whose links are denied."""
 
 _UNIX = re.compile(
     r"[0-9A-Fa-f]+: [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{4}) [0-9A-F]{2} +([0-9]+)"
@@ -111,7 +108,7 @@ class UnixListener:
     path: str
     inode: int
     kind: str
-    holders: Owners
+    holders: Owners = field(repr=False)
 
     @property
     def abstract(self) -> bool:
@@ -139,7 +136,7 @@ class InetListener:
     address: str
     port: int
     inode: int
-    holders: Owners
+    holders: Owners = field(repr=False)
 
     @property
     def any(self) -> bool:
@@ -198,11 +195,8 @@ class Sockets:
     @fact
     def _own(self) -> Namespace:
         own, _, machine = session_of(self.host).ask(OWN, HOLDERS, MACHINE)
-        tables: dict[str, list[str]] = {table: [] for table in TABLES}
-        for line in own.text.split("\n"):
-            table, _, rest = line.partition(" ")
-            if table in tables:
-                tables[table].append(rest)
+        found = texts(own)
+        tables = {table: known(found.get(f"/proc/self/net/{table}")) for table in TABLES}
         if not tables["unix"] or not tables["tcp"]:
             raise Unknown("/proc/net does not tell which sockets are listening")
         return _namespace(0, tables, self.holders, _order(machine))
@@ -215,30 +209,23 @@ class Sockets:
     @fact
     def _sweep(self) -> tuple[dict[int, str], dict[str, Namespace], str]:
         """Each process's namespace, each namespace's listeners, and what was not seen."""
-        sweep, _, machine = session_of(self.host).ask(EVERYWHERE, HOLDERS, MACHINE)
-        of_pid: dict[int, str] = {}
-        tables: dict[str, dict[str, list[str]]] = {}
-        pids: dict[str, int] = {}
-        gone: set[str] = set()
-        for line in sweep.text.split("\n"):
-            table, key, pid, rest = (*line.split(" ", 3), "", "", "", "")[:4]
-            key = f"denied {pid}" if key == "denied" else key
-            if table == "ns" and pid.isdecimal():
-                of_pid[int(pid)] = key
-            elif table == "gone":
-                gone.add(key)
-            elif table in TABLES:
-                pids[key] = int(pid) if pid.isdecimal() else 0
-                named = tables.setdefault(key, {name: [] for name in TABLES})
-                named[table].append(rest)
-        order = _order(machine)
-        spaces = {
-            key: _namespace(pids[key], named, self.holders, order) for key, named in tables.items()
+        swept, _, machine = session_of(self.host).ask(EVERYWHERE, HOLDERS, MACHINE)
+        rows = [line.split(" ") for line in swept.text.split("\n") if line.startswith("ns ")]
+        namespace = {pid: f"denied {pid}" if key == "denied" else key for _, key, pid in rows}
+        found = texts(swept)
+        spaces: dict[str, Namespace] = {}
+        for pid, key in namespace.items():
+            tables = {table: known(found.get(f"/proc/{pid}/net/{table}")) for table in TABLES}
+            if tables["unix"] and tables["tcp"]:
+                number = int(pid) if pid.isdecimal() else 0
+                spaces[key] = _namespace(number, tables, self.holders, _order(machine))
+        alive = Counter(namespace.values())
+        # Of a namespace with one process, that process may have ended meanwhile, and it with it.
+        unseen = {
+            key for key in set(alive) - set(spaces) if alive[key] > 1 or key.startswith("denied ")
         }
-        alive = Counter(of_pid.values())
-        lost = {key for key in gone if alive[key] > 1}
-        unseen = (set(alive) - set(spaces) - gone) | lost
         why = f"{len(unseen)} network namespaces could not be read (needs root)" if unseen else ""
+        of_pid = {int(pid): key for pid, key in namespace.items() if pid.isdecimal()}
         return of_pid, spaces, why
 
     def everywhere(self) -> tuple[Namespace, ...]:
@@ -281,13 +268,15 @@ def _order(machine: Answer) -> str:
     return ">" if machine.text.strip() in _BIG_ENDIAN else "<"
 
 
-def _namespace(pid: int, tables: Mapping[str, list[str]], owners: Owners, order: str) -> Namespace:
+def _namespace(pid: int, tables: Mapping[str, str | None], owners: Owners, order: str) -> Namespace:
     def inet(protocol: str) -> Iterator[InetListener]:
         for table in (protocol, f"{protocol}6"):
-            for address, port, inode in parse_inet(tables[table], order, protocol):
+            for address, port, inode in parse_inet(
+                (tables[table] or "").split("\n"), order, protocol
+            ):
                 yield InetListener(protocol, address, port, inode, owners)
 
-    unix = (UnixListener(*each, owners) for each in parse_unix(tables["unix"]))
+    unix = (UnixListener(*each, owners) for each in parse_unix((tables["unix"] or "").split("\n")))
     return Namespace(pid, tuple(unix), tuple(inet("tcp")), tuple(inet("udp")))
 
 
@@ -353,7 +342,7 @@ def parse_inet(
     found = []
     for line in lines:
         row = _INET.match(line)
-        if row is None and "local_address" not in line:
+        if row is None and line and "local_address" not in line:
             raise Unknown(f"a line of /proc/net/{protocol} makes no sense: {line[:60]}")
         if row is not None and row[3] == state:
             found.append((_address(row[1], order), int(row[2], 16), int(row[4])))

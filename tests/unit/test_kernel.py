@@ -21,10 +21,10 @@ from hullcheck.facts.kernel import (
     config_want,
     parse_cmdline,
     parse_config,
-    sweep,
     sysctl_path,
 )
 from hullcheck.facts.lsm import LSM, parse_profiles
+from hullcheck.facts.texts import sweep
 from tests.unit.fake import Reply, host_with
 
 MOUNTS = "cat /proc/1/mountinfo 2>/dev/null || cat /proc/self/mountinfo"

@@ -41,14 +41,15 @@ def tcp(local: str, inode: int, state: str = "0A") -> str:
     )
 
 
-def table(name: str, header: str, *rows: str) -> str:
-    return "".join(f"{name} {line}\n" for row in (header, *rows) for line in row.split("\n"))
+def table(name: str, header: str, *rows: str, pid: str = "self") -> str:
+    lines = (line for row in (header, *rows) for line in row.split("\n"))
+    return "".join(f"/proc/{pid}/net/{name}:{line}\n" for line in lines)
 
 
 def host(own: str, holders: str = "1 seen\n", machine: str = "x86_64\n", everywhere: str = ""):
     return host_with(
         {
-            OWN.command: own,
+            OWN.command: (2, own, "grep: /proc/self/net/udp6: No such file or directory\n"),
             HOLDERS.command: holders,
             MACHINE.command: machine,
             EVERYWHERE.command: everywhere,
@@ -62,6 +63,9 @@ OWN_TABLES = (
     + table("tcp6", TCP_HEADER, tcp("0" * 32 + ":0948", 202))
     + table("udp", TCP_HEADER, tcp("00000000:12B5", 203, "07"))
 )
+
+
+OURS = table("unix", UNIX_HEADER) + table("tcp", TCP_HEADER)
 
 
 class TestUnix:
@@ -182,7 +186,7 @@ class TestSockets:
 
     def test_a_forged_table_stays_in_its_own(self) -> None:
         """A path with a newline and a row of /proc/net/tcp makes no TCP listener."""
-        forged = "/tmp/x\ntcp " + tcp("00000000:0947", 5)
+        forged = "/tmp/x\n/proc/self/net/tcp:" + tcp("00000000:0947", 5)
         own = OWN_TABLES + table("unix", UNIX_HEADER, unix(forged, 9))
         assert len(Sockets(host(own)).tcp) == 2
 
@@ -192,21 +196,20 @@ class TestSockets:
 
     def test_a_rootless_engine_listens_elsewhere(self) -> None:
         """/proc/net/unix is per network namespace: a daemon behind rootlesskit is not in ours."""
-        rows = (UNIX_HEADER, unix("/run/user/1000/docker.sock", 300))
-        sweep = "ns 11 self\nns 11 1\nns 22 50\n" + "".join(f"unix 22 50 {row}\n" for row in rows)
-        sweep += f"unix 11 self {UNIX_HEADER}\n"
+        rows = table("unix", UNIX_HEADER, unix("/run/user/1000/docker.sock", 300), pid="50")
+        sweep = f"ns 11 self\nns 11 1\nns 22 50\n{OURS}{rows}{table('tcp', TCP_HEADER, pid='50')}"
         there = host(OWN_TABLES, "1 seen\n50 300\n", everywhere=sweep)
         [listener] = sockets_of(there, 50).unix
         assert (listener.path, listener.owners) == ("/run/user/1000/docker.sock", (50,))
-        assert [each.pid for each in Sockets(there).everywhere()] == [50, 0]
+        assert [each.pid for each in Sockets(there).everywhere()] == [0, 50]
         with pytest.raises(Unknown):
             sockets_of(there, 51)
 
     @pytest.mark.parametrize(
         "sweep",
         [
-            f"ns 11 self\nunix 11 self {UNIX_HEADER}\nns denied 70\n",
-            f"ns 11 self\nunix 11 self {UNIX_HEADER}\nns 22 70\nns 22 71\ngone 22 70\n",
+            f"ns 11 self\nns denied 70\n{OURS}",
+            f"ns 11 self\nns 22 70\nns 22 71\n{OURS}",
         ],
     )
     def test_a_namespace_that_was_not_read_is_unknown(self, sweep: str) -> None:
@@ -214,5 +217,5 @@ class TestSockets:
             Sockets(host(OWN_TABLES, everywhere=sweep)).everywhere()
 
     def test_a_process_that_ended_took_its_namespace_along(self) -> None:
-        sweep = f"ns 11 self\nunix 11 self {UNIX_HEADER}\nns 22 70\ngone 22 70\n"
+        sweep = f"ns 11 self\nns 22 70\n{OURS}"
         assert len(Sockets(host(OWN_TABLES, everywhere=sweep)).everywhere()) == 1
