@@ -41,6 +41,7 @@ class InventoryHost:
     """A host to audit. None and "" mean that nothing was said: ``~/.ssh/config`` decides.
 
     :param address: what to connect to; "" when the name is to be resolved.
+    :param identity_file: private keys to try before those of ``~/.ssh/config``.
     :param groups: every group it is in, directly or through ``children``.
     """
 
@@ -54,7 +55,7 @@ class InventoryHost:
     sudo_user: str = ""
     connection: str = "paramiko"
     ssh_config: str = ""
-    identity_file: str = ""
+    identity_file: tuple[str, ...] = ()
     role: str = ""
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -71,7 +72,7 @@ class InventoryHost:
             sudo=bool(self.sudo),
             sudo_user=self.sudo_user or None,
             ssh_config=Path(self.ssh_config) if self.ssh_config else None,
-            identity_file=Path(self.identity_file) if self.identity_file else None,
+            identity_file=tuple(map(Path, self.identity_file)),
             role=self.role,
             name=self.name,
         )
@@ -274,12 +275,16 @@ def _path(node: Node) -> str:
     return str(Path(node.file).parent / Path(node.text()).expanduser())
 
 
+def _paths(node: Node) -> tuple[str, ...]:
+    return tuple(_path(each) for each in (node.items() if isinstance(node.value, list) else [node]))
+
+
 _READERS: dict[str, Callable[[Node], Any]] = {
     "port": lambda node: node.number(1, 65535),
     "sudo": Node.flag,
     "connection": lambda node: node.one_of(SCHEMES),
     "role": lambda node: node.one_of(ROLES),
-    "identity_file": _path,
+    "identity_file": _paths,
     "ssh_config": _path,
 }
 
