@@ -12,13 +12,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from testinfra.host import Host
 
-from hullcheck.control import Control, control_of
+from hullcheck import facts
+from hullcheck.control import Control, NotApplicable, control_of
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, Subject, audit_host, keep
 from hullcheck.run.directory import RunDirectory, read_evidence, read_verdicts
 from hullcheck.run.options import Request, UsageError, add_options, prepare
+from hullcheck.transport.adopt import adopt
 from hullcheck.verdict import Status, Verdict
 
 __all__: list[str] = []
@@ -36,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the audit that the options ask for; wrong ones end pytest with exit code 2."""
     config.stash[KEY] = Audits(config)
+    adopt()
 
 
 def pytest_pycollect_makeitem(
@@ -82,6 +86,23 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if table:
         terminalreporter.section("hullcheck")
         terminalreporter.write_line(table)
+
+
+def _fixture(name: str) -> Any:
+    """Return a fixture that gives an ordinary testinfra test a fact, or skips it."""
+
+    @pytest.fixture(name=name)
+    def of(host: Host) -> Any:
+        try:
+            return facts.get(host, name)
+        except NotApplicable as reason:
+            pytest.skip(f"not-applicable: {reason}")
+
+    of.__doc__ = facts.PROVIDERS[name].function.__doc__
+    return of
+
+
+globals().update({f"fixture_{name}": _fixture(name) for name in facts.PROVIDERS})
 
 
 class Audits:

@@ -20,7 +20,8 @@ from hullcheck.inventory.waivers import load_waivers
 from hullcheck.run.audit import Plan, Subject
 from hullcheck.run.directory import RunDirectory, new_id, point_latest, rfc3339
 from hullcheck.run.site import SiteRecord
-from hullcheck.transport.target import Target, parse_spec
+from hullcheck.transport.recording import load
+from hullcheck.transport.target import Target, expand_spec
 from hullcheck.verdict import Run
 
 __all__ = ["DEFAULT_BENCHMARK", "Request", "UsageError", "add_options", "prepare"]
@@ -116,7 +117,8 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
     benchmark = benchmarks.load_benchmark(options.benchmark)
     policy = load_policy(options.policy) if options.policy else Policy()
     waivers = tuple(load_waivers(options.waivers, all_controls())) if options.waivers else ()
-    subjects = [Subject(_with(parse_spec(spec), options), policy) for spec in specs]
+    targets = [target for spec in specs for target in expand_spec(spec)]
+    subjects = [Subject(_with(target, options), policy) for target in targets]
     if options.inventory:
         if specs:
             raise ValueError(
@@ -128,6 +130,9 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
         ]
     elif options.limit:
         raise ValueError("--limit picks hosts from an inventory; name one with -i FILE")
+    for each in subjects:
+        if each.target.scheme == "recording":
+            load(Path(each.target.address))
     names = [each.target.name for each in subjects]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)} is named twice; a run audits each host once")
