@@ -63,12 +63,13 @@ class InventoryHost:
 
     @property
     def target(self) -> Target:
-        """How to reach it."""
+        """How to reach it; the auditor's own machine has no address, user or port."""
+        local = self.connection == "local"
         return Target(
             scheme=self.connection,
-            address=self.address or ("" if self.connection == "local" else self.name),
-            port=self.port,
-            user=self.user or None,
+            address="" if local else self.address or self.name,
+            port=None if local else self.port,
+            user=None if local else self.user or None,
             sudo=bool(self.sudo),
             sudo_user=self.sudo_user or None,
             ssh_config=Path(self.ssh_config) if self.ssh_config else None,

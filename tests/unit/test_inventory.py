@@ -41,12 +41,8 @@ def test_the_smallest_inventory_leaves_everything_to_ssh_config(inventory):
     assert list(hosts) == ["web1", "web2"]
     target = hosts["web1"].target
     assert (target.scheme, target.address, target.name) == ("paramiko", "web1", "web1")
-    assert (target.port, target.user, target.sudo, target.identity_file) == (
-        None,
-        None,
-        False,
-        None,
-    )
+    assert (target.port, target.user, target.sudo) == (None, None, False)
+    assert target.identity_file == ()
     assert hosts["web1"].policy == Policy()
 
 
@@ -138,7 +134,10 @@ def test_paths_begin_at_the_inventory_or_at_home(inventory, tmp_path):
 
 
 def test_other_connections(inventory):
-    hosts = inventory("hosts: {here: {connection: local}, box: {connection: docker}}")
+    hosts = inventory(
+        "defaults: {user: audit, port: 22}\n"
+        "hosts: {here: {connection: local}, box: {connection: docker, user: null, port: null}}\n"
+    )
     assert (hosts["here"].target.display, hosts["here"].target.name) == ("local://", "here")
     assert hosts["box"].target.display == "docker://box"
 
