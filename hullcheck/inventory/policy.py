@@ -26,6 +26,7 @@ class Policy:
     :param log_drivers: log drivers that send container logs off the host, beyond the known ones.
     :param authorization_plugins: authorization plugins of which at least one must be in use.
     :param cgroup_parents: cgroup parents that containers may run under.
+    :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     """
 
     trusted_users: tuple[str, ...] | None = None
@@ -33,6 +34,7 @@ class Policy:
     log_drivers: tuple[str, ...] = ()
     authorization_plugins: tuple[str, ...] | None = None
     cgroup_parents: tuple[str, ...] = ()
+    minimum_engine_version: str | None = None
 
     def merged(self, values: Mapping[str, Any]) -> Policy:
         """Return this policy with some values replaced; a list replaces a list."""

@@ -53,7 +53,7 @@ class Waiver:
         return (
             fnmatchcase(verdict.control, self.control)
             and fnmatchcase(verdict.host, self.host)
-            and any(fnmatchcase(word, self.object) for word in (thing.name, thing.id))
+            and any(_fits(word, self.object) for word in (thing.name, thing.id) if word)
         )
 
     def record(self) -> dict[str, Any]:
@@ -64,6 +64,11 @@ class Waiver:
             "owner": self.owner,
             "expires": self.expires.isoformat(),
         }
+
+
+def _fits(word: str, pattern: str) -> bool:
+    """Match a shell pattern; a name that holds brackets, such as ``[::]:2375``, fits itself."""
+    return word == pattern or fnmatchcase(word, pattern)
 
 
 def load_waivers(path: Path | str, controls: Collection[str] | None = None) -> list[Waiver]:
