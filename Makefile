@@ -1,6 +1,7 @@
 # make audit [HOSTS=ssh://root@web1,…] [ARGS='--sudo -v']   audit hosts and print the table
 # make test                                             run the whole test suite
 # make lint                                             ruff and mypy
+# make bench                                            figures, as ratios against peers
 # make lock                                             pin the newest versions again
 
 HOSTS ?= local://
@@ -19,6 +20,10 @@ audit: $(VENV)/.run
 test: $(VENV)/.dev
 	@tests/prepare
 	@$(BIN)/pytest tests $(ARGS)
+
+bench: $(VENV)/.dev
+	@tests/prepare
+	@$(BIN)/python -m bench.gathering $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ def audit_host(subject: Subject, plan: Plan) -> HostAudit:
             target,
             sudo_password=plan.sudo_password,
             connect_timeout=plan.connect_timeout,
-            redact=Redactor(plan.salt, filter(None, [plan.sudo_password])),
+            redact=Redactor(plan.salt, filter(None, [plan.sudo_password, target.password])),
         )
         session = session_of(host)
         verdicts = _verdicts(
