@@ -13,8 +13,27 @@ each_cgroup() { # each_cgroup COMMAND: call it with every directory
     IFS=$old
 }
 
+keep_network() { # listing a table makes it, so that what is saved holds all of them
+    for table in nat filter mangle; do iptables -t $table -S >/dev/null; done
+    iptables-save -c >"$STATE/iptables"
+    cat /proc/sys/net/ipv4/ip_forward >"$STATE/ip_forward"
+}
+
+restore_network() {
+    iptables-restore -c <"$STATE/iptables" && cat "$STATE/ip_forward" >/proc/sys/net/ipv4/ip_forward
+}
+
+remove_bridges() { # those of this host's Docker networks: their ids stand in its data-roots
+    bridges=$(cat "$STATE"/docker/network/files/local-kv.db "$STATE"/data/*/network/files/local-kv.db 2>/dev/null |
+        tr -c '0-9a-f' '\n' | sed -n 's/^\([0-9a-f]\{12\}\)[0-9a-f]\{52\}$/br-\1/p' | sort -u)
+    [ ! "$OWNS_BRIDGE" ] || bridges="$bridges docker0 docker_gwbridge"
+    for bridge in $bridges; do
+        ! ip link show "$bridge" >/dev/null 2>&1 || ip link delete "$bridge" || return 1
+    done
+}
+
 make() {
-    mkdir "$1" || exit 3
+    mkdir "$1" || { broken=1; return; }
     for file in cpuset.cpus cpuset.mems; do
         [ ! -e "$1/$file" ] || cat "${1%/*}/$file" >"$1/$file"
     done
@@ -33,27 +52,25 @@ remove() {
     done
 }
 
-if [ "$OWNS_BRIDGE" ]; then
-    forwarding=$(cat /proc/sys/net/ipv4/ip_forward)
-    policy=$(iptables -S FORWARD | sed -n 1p)
-fi
-each_cgroup make
-(
-    each_cgroup enter
-    exec setpriv --pdeathsig KILL unshare -m -p -u -i -C --fork --kill-child=KILL --propagation private "$@"
-) </dev/null >"$STATE/init.log" 2>&1 9>&- &
-child=$!
-echo $child >"$STATE/unshare.pid.new" && mv "$STATE/unshare.pid.new" "$STATE/unshare.pid"
-cat >/dev/null
+run_host() {
+    (
+        each_cgroup enter
+        exec setpriv --pdeathsig KILL \
+            unshare -m -p -u -i -C --fork --kill-child=KILL --propagation private "$@"
+    ) </dev/null >"$STATE/init.log" 2>&1 &
+    child=$!
+    echo $child >"$STATE/unshare.pid.new" && mv "$STATE/unshare.pid.new" "$STATE/unshare.pid"
+    cat >/dev/null
+    read -r init _ <"/proc/$child/task/$child/children" && kill -KILL "$init" || kill -KILL $child
+    wait $child
+} 2>/dev/null
 
-kill -KILL $child 2>/dev/null
-wait $child 2>/dev/null
-status=0
+broken= status=0
+each_cgroup make
+[ ! "$OWNS_BRIDGE" ] || keep_network || broken=1
+[ "$broken" ] && status=1 || run_host "$@"
 each_cgroup remove || status=1
-if [ "$OWNS_BRIDGE" ]; then
-    sh "$(dirname "$0")/unbridge.sh" || status=1
-    iptables $policy
-    echo "$forwarding" >/proc/sys/net/ipv4/ip_forward
-fi
+remove_bridges || status=1
+[ ! "$OWNS_BRIDGE" ] || restore_network || status=1
 rm -rf --one-file-system "$STATE" || status=1
 exit $status
