@@ -2,6 +2,7 @@
 # make test                                             run the whole test suite
 # make lint                                             ruff and mypy
 # make bench                                            figures, as ratios against peers
+# make docs                                             docs/controls.md, from the controls
 # make lock                                             pin the newest versions again
 
 HOSTS ?= local://
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 empty :=
 comma := ,
 
-.PHONY: audit test lint lock bench
+.PHONY: audit test lint lock bench docs
 .DEFAULT_GOAL := audit
 
 audit: $(VENV)/.run
@@ -24,6 +25,9 @@ test: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@tests/prepare
 	@$(BIN)/python -m bench.gathering $(ARGS)
+
+docs: $(VENV)/.dev
+	@$(BIN)/hullcheck controls --markdown > docs/controls.md
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hullcheck import __version__, benchmarks, catalogue
-from hullcheck.report.coverage import catalogue_table, coverage_table
+from hullcheck.report.coverage import catalogue_markdown, catalogue_table, coverage_table
 from hullcheck.report.table import render
 from hullcheck.run.audit import HostAudit, audit
 from hullcheck.run.directory import read_document, read_evidence, read_run, read_verdicts
@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(run=_audit)
 
     one = commands.add_parser("controls", help="list the controls, or what a benchmark covers")
-    one.add_argument("--benchmark", metavar="NAME", help="its items, and what answers each")
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--benchmark", metavar="NAME", help="its items, and what answers each")
+    how.add_argument("--markdown", action="store_true", help="the whole catalogue, as a page")
     one.set_defaults(run=_controls)
 
     one = commands.add_parser("replay", help="judge a run again from its recordings, offline")
@@ -168,6 +170,8 @@ def _controls(options: argparse.Namespace) -> int:
     try:
         if options.benchmark:
             print(coverage_table(benchmarks.load_benchmark(options.benchmark)))
+        elif options.markdown:
+            print(catalogue_markdown(catalogue.all_controls()), end="")
         else:
             print(catalogue_table(catalogue.all_controls()))
     except (ValueError, KeyError) as error:

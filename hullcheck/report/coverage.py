@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from hullcheck.benchmarks import Benchmark
+from hullcheck.benchmarks import Benchmark, references
 from hullcheck.control import Control
 
-__all__ = ["catalogue_table", "coverage_table"]
+__all__ = ["catalogue_markdown", "catalogue_table", "coverage_table"]
 
 
 def catalogue_table(controls: Mapping[str, Control]) -> str:
@@ -38,3 +38,28 @@ def coverage_table(benchmark: Benchmark) -> str:
     )
     told = ", ".join(f"{count} {what}" for what, count in counts.items())
     return f"{table}\n\n{len(rows)} items: {told}"
+
+
+def catalogue_markdown(controls: Mapping[str, Control]) -> str:
+    """Return the whole catalogue as a page: what each control asks, why, and how to mend it."""
+    parts = [
+        "# The controls",
+        "Made by `make docs` from the controls themselves; do not edit.",
+        f"There are {len(controls)}.",
+    ]
+    area = ""
+    for each in controls.values():
+        if each.area != area:
+            area = each.area
+            parts.append(f"## {area}")
+        numbers = "; ".join(
+            f"{name} {', '.join(items)}" for name, items in references(each.id).items()
+        )
+        about = f"`{each.id}` · {each.severity} · level {each.level}"
+        parts += [
+            f"### {each.title}",
+            f"{about} · {numbers}" if numbers else about,
+            " ".join(each.rationale.split()),
+            f"**Fix:** {each.fix}",
+        ]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,43 @@
+"""The controls as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hullcheck.catalogue import all_controls, nearest, select
+from hullcheck.control import SEVERITIES
+from hullcheck.facts import PROVIDERS
+from hullcheck.report.coverage import catalogue_markdown
+
+ROOT = Path(__file__).parents[2]
+GIVEN = {"host", "policy", "role", "started"}
+
+
+def test_there_are_at_least_sixty() -> None:
+    assert len(all_controls()) >= 60
+
+
+@pytest.mark.parametrize("control", all_controls().values(), ids=lambda each: str(each.id))
+def test_a_control_asks_for_facts_that_exist_and_speaks_to_a_person(control: object) -> None:
+    from hullcheck.control import Control
+
+    assert isinstance(control, Control)
+    assert set(control.inputs) <= GIVEN | set(PROVIDERS)
+    assert control.severity in SEVERITIES
+    assert 40 <= len(control.rationale) <= 700
+    assert len(control.title) <= 80
+    assert not control.title.endswith(".")
+    assert control.fix.endswith(".")
+
+
+def test_the_catalogue_page_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "controls.md").read_text()
+    assert page == catalogue_markdown(all_controls()), "run make docs"
+
+
+def test_a_wrong_id_is_answered_with_the_nearest() -> None:
+    with pytest.raises(KeyError, match=r"runtime\.host-network"):
+        select(["runtime.host-networks"])
+    assert nearest("zzz", ["abc"]) == ""
