@@ -91,7 +91,7 @@ class Link:
             return self._through(hop, timeout)
         if hop.proxy_command:
             self._command = _ProxyCommand(hop)
-            return self._command
+            return self._command.socket
         return _connect(hop, timeout)
 
     def _through(self, hop: Settings, timeout: float) -> paramiko.Channel:
@@ -123,7 +123,7 @@ class _Transport(paramiko.Transport):
 
 
 class _ProxyCommand:
-    """The pipes of a ProxyCommand, as the socket that paramiko wants."""
+    """A ProxyCommand, and the socket whose other end is its standard input and output."""
 
     def __init__(self, hop: Settings) -> None:
         ours, theirs = socket.socketpair()
@@ -141,14 +141,10 @@ class _ProxyCommand:
                     "name",
                     f"{hop.alias}: {shlex.quote(shell)} cannot run its ProxyCommand: {error}",
                 ) from error
-        self._socket = ours
-        self.send = ours.send
-        self.recv = ours.recv
-        self.settimeout = ours.settimeout
-        self.fileno = ours.fileno
+        self.socket = ours
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
         self._process.terminate()
         try:
             self._process.wait(2)
