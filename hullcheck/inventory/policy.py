@@ -26,6 +26,10 @@ class Policy:
     :param log_drivers: log drivers that send container logs off the host, beyond the known ones.
     :param authorization_plugins: authorization plugins of which at least one must be in use.
     :param cgroup_parents: cgroup parents that containers may run under.
+    :param capabilities: capabilities that containers may have beyond the harmless ones.
+    :param host_paths: directories and files of the host that containers may mount.
+    :param devices: device files of the host that containers may be given.
+    :param published_ports: ports of the host that containers may publish; [] is none.
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     """
 
@@ -34,6 +38,10 @@ class Policy:
     log_drivers: tuple[str, ...] = ()
     authorization_plugins: tuple[str, ...] | None = None
     cgroup_parents: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    host_paths: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    published_ports: tuple[int, ...] | None = None
     minimum_engine_version: str | None = None
 
     def merged(self, values: Mapping[str, Any]) -> Policy:

@@ -24,9 +24,18 @@ CLIENT = want("docker --version", meaning=(0, 1, 2, 125, 126, 127))
 
 _GONE = re.compile(r"no such (container|object|image|network)|returned error: 404", re.IGNORECASE)
 _DENIED = re.compile(r"permission denied", re.IGNORECASE)
-_FAILS = (0, 1, 2, 7, 22, 28, 52, 56, 125, 126, 127)
+_REFUSAL = re.compile(
+    r"certificate|handshake|tls:|malformed HTTP|HTTP request (was sent )?to an HTTPS|HTTP/0\.9"
+    r"|wrong version number|SSL",
+    re.IGNORECASE,
+)
+"""What a client says when the other side speaks TLS, or wants a certificate."""
+
+_FAILS = (0, 1, 2, 7, 22, 28, 52, 56, 124, 125, 126, 127)
 """Exit codes of docker and of curl (not connected, HTTP error, timed out, empty, reset …):
 all are answers here, and a failure is told from its text."""
+
+_TLS_FAILS = (*_FAILS, 1, 35, 55, 56, 58, 60)
 
 _JSON = "--format '{{json .}}'"
 
@@ -114,6 +123,32 @@ class Api:
         asked = self._all("image ls -q --no-trunc", "image inspect", "/images/json")
         found = self._list(*session_of(self.host).ask(asked))
         return list({each["Id"]: each for each in found}.values())
+
+    def strangers(self, listener: str) -> tuple[Want, Want]:
+        """Return the question for a version over TCP in the clear, and over TLS without a
+        certificate of one's own."""
+        if self.client:
+            docker = f"timeout 10 {_docker(listener).replace('DOCKER_CONFIG', 'env DOCKER_CONFIG')}"
+            return (
+                want(f"{docker} version {_JSON}", meaning=_FAILS),
+                want(f"{docker} --tls version {_JSON}", meaning=_FAILS),
+            )
+        curl = "curl -qsSk -m 10 --noproxy '*'"
+        place = shlex.quote(listener.removeprefix("tcp://"))
+        return (
+            want(f"{curl} http://{place}/version", meaning=_TLS_FAILS),
+            want(f"{curl} https://{place}/version", meaning=_TLS_FAILS),
+        )
+
+    def answered(self, answer: Answer) -> bool | None:
+        """Whether a daemon answered a stranger; None if neither an answer nor a refusal came."""
+        try:
+            if is_docker(json.loads(answer.text)):
+                return True
+        except (ValueError, RecursionError):
+            pass
+        said = answer.evidence.stderr.decode("utf-8", "replace") + answer.text
+        return False if _REFUSAL.search(said) else None
 
     def _all(self, listing: str, inspect: str, path: str) -> Want:
         if not self.client:

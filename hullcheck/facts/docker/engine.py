@@ -22,6 +22,9 @@ __all__ = ["DockerEngine"]
 SLACK = 1.5
 """Seconds by which a start time may be off: the kernel tells the boot time in whole seconds."""
 
+FIRST_START = 60.0
+"""Seconds within which a starting daemon writes its own key beside its daemon.json."""
+
 HERE = want("stat -L -c '%d:%i' /proc/self/ns/mnt")
 
 _ENVIRONMENT = "HOME|XDG_CONFIG_HOME|XDG_RUNTIME_DIR|DOCKER_TLS_VERIFY|DOCKER_CERT_PATH"
@@ -236,17 +239,22 @@ class DockerEngine:
 
     @property
     def stale(self) -> str:
-        """Why the file may not be what the daemon read when it started; empty if it is."""
-        changed = self.configuration.changed
-        if changed is None or changed <= self.process.started + SLACK:
+        """Why the file may not be what the daemon read when it started; empty if it is.
+
+        A file that is not there now may have been there then: its folder would have changed. A
+        daemon itself writes there when it first starts.
+        """
+        file = self.configuration
+        slack = SLACK if file.exists else FIRST_START
+        if file.changed is None or file.changed <= self.process.started + slack:
             return ""
-        what = (
-            self.config_file if self.configuration.exists else f"the folder of {self.config_file}"
-        )
+        what = self.config_file if file.exists else f"the folder of {self.config_file}"
         return f"{what} was changed after the engine started; restart it"
 
     def setting(self, name: str) -> Setting:
         """Return a setting in effect: of the daemon, else its command line, file or default.
+
+        DOCKER_TLS_VERIFY in its environment is the default of tlsverify.
 
         :param name: the name of its flag, see :data:`settings.OPTIONS`.
         :raises Unknown: the sources cannot be read, or the file has changed since the start.
@@ -261,13 +269,16 @@ class DockerEngine:
         if self.stale:
             raise Unknown(f"{name}: {self.stale}")
         _, in_file = configured(name, None, self.configuration.values)
-        if on_line is not None and in_file is not None:
-            return Setting(name, [*on_line, *in_file], "command line", {"file": in_file})
+        return self._merged(name, on_line, in_file)
+
+    def _merged(self, name: str, on_line: Any, in_file: Any) -> Setting:
         if on_line is not None:
-            return Setting(name, on_line, "command line")
+            return Setting(name, [*on_line, *(in_file or [])], "command line")
         if in_file is not None:
             return Setting(name, in_file, "file")
-        return Setting(name, option.default, "default")
+        if name == "tlsverify" and self.environment.get("DOCKER_TLS_VERIFY"):
+            return Setting(name, True, "environment")
+        return Setting(name, OPTIONS[name].default, "default")
 
     def sources(self, name: str) -> dict[str, Any]:
         """Return what each source says of a setting, the strongest first; without defaults.
@@ -290,6 +301,25 @@ class DockerEngine:
         if not self._root:
             raise Unknown("cannot tell what the engine listens on (needs root)")
         return self._tcp
+
+    def answers_stranger(self, listener: str) -> bool:
+        """Whether the API answers on a TCP listener without a client certificate, asked from here.
+
+        :raises Unknown: it cannot be reached from the audit's network namespace, or the answer
+            is neither a version nor a refusal.
+        """
+        self._same_network()
+        place = listener.replace("//0.0.0.0:", "//127.0.0.1:").replace("[::]", "[::1]")
+        answers = session_of(self.host).ask(*self.api.strangers(place))
+        said = [self.api.answered(answer) for answer in answers]
+        if not any(said) and None in said:
+            raise Unknown(f"{listener}: {answers[said.index(None)].complaint}")
+        return any(said)
+
+    def _same_network(self) -> None:
+        answer = session_of(self.host).ask(want("stat -L -c '%d:%i' /proc/self/ns/net"))[0]
+        if answer.text.strip() != "{}:{}".format(*self.process.namespace("net")):
+            raise Unknown("the engine listens in a network namespace of its own")
 
     @property
     def hosts(self) -> tuple[str, ...]:

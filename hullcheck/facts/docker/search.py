@@ -41,6 +41,9 @@ PID_FILES = want(
 
 WHO = want("id -u")
 
+LINK = want("readlink -n /run/docker.sock", meaning=(0, 1))
+"""Podman's shim is a link of this name to its own socket."""
+
 _PROGRAM = re.compile(r"['\"`]/proc/(\d+)/exe['\"] -> ['\"`](.*)['\"]")
 _CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 _INTERNAL = ("/libnetwork/", "/containerd/", "/plugins/", "/metrics.sock")
@@ -138,7 +141,7 @@ class _Search:
         self.host = host
         self.ask = session_of(host).ask
         answers = self.ask(
-            PROGRAMS, MENTIONS, PID_FILES, CLIENT, WHO,
+            PROGRAMS, MENTIONS, PID_FILES, CLIENT, WHO, LINK,
             OWN, HOLDERS, MACHINE, EVERYWHERE, STATUS, CGROUP, TIMES, SPACES,
         )  # fmt: skip
         self.programs = parse_programs(answers[0])
@@ -146,6 +149,7 @@ class _Search:
         self.pid_files = dict(_pid_files(answers[2].text))
         self.client = answers[3].exit == 0 and answers[3].text.startswith("Docker")
         self.root = answers[4].text.strip() == "0"
+        self.link = answers[5].text
         self.silent: list[str] = []
         self.processes: Processes = get(host, "processes")
         self.sockets: Sockets = get(host, "sockets")
@@ -153,18 +157,21 @@ class _Search:
     def result(self) -> Engines:
         found = self.candidates()
         versions = self.versions(found)
-        own, nested = [], []
+        own: list[DockerEngine] = []
+        nested: list[Nested] = []
         for each in found:
             process = self.processes.get(each.pid or 0)
             if not each.named and (
                 not each.address or not is_docker(versions[each.address].parsed)
             ):
                 continue
-            if process is not None and self.contained(process):
+            if process is None:
+                self.silent.append(f"process {each.pid} came or went while it was looked at")
+            elif self.contained(process):
                 nested.append(Nested(process, each.program))
             elif not each.address:
                 self.silent.append(f"dockerd (pid {each.pid}) runs but does not listen")
-            else:
+            elif each.address not in {engine.address for engine in own}:
                 own.append(self.engine(each))
         anonymous, foreign, waiting = self.unowned({each.address for each in found}, versions)
         doubt = self.doubt(waiting)
@@ -203,8 +210,19 @@ class _Search:
                     unix.setdefault(pid, {})[socket.path] = None
             for listener in space.tcp:
                 for pid in owners.get(listener.inode, ()):
-                    tcp.setdefault(pid, {})[str(listener)] = None
+                    if self.at_home(pid, space):
+                        tcp.setdefault(pid, {})[str(listener)] = None
         return unix, tcp
+
+    def at_home(self, pid: int, space: Namespace) -> bool:
+        """Whether a network namespace is the process's own.
+
+        A daemon also holds listeners in those of its containers: their DNS server.
+        """
+        try:
+            return self.sockets.of(pid).pid == space.pid
+        except Unknown:
+            return space.pid == 0
 
     def spaces(self) -> Iterable[Namespace]:
         """Return the network namespaces that can be seen; :meth:`doubt` speaks of the others."""
@@ -280,6 +298,8 @@ class _Search:
                 continue
             if all(_base(self.programs.get(pid, "")) == "systemd" or pid == 1 for pid in holders):
                 waiting.append(socket.path)
+        if "podman" in self.link:
+            foreign.append("/run/docker.sock")
         foreign += [
             address.removeprefix("unix://")
             for address in asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hullcheck.control import Unknown
@@ -20,14 +20,12 @@ class Setting:
     """One setting of a daemon.
 
     :param value: bool, str, list of str, or dict; what is in effect as far as it can be known.
-    :param source: "daemon", "command line", "file" or "default".
-    :param others: what other sources say that does not agree, by source.
+    :param source: "daemon", "command line", "file", "environment" or "default".
     """
 
     name: str
     value: Any
     source: str
-    others: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source})"
