@@ -53,7 +53,7 @@ class Waiver:
         return (
             fnmatchcase(verdict.control, self.control)
             and fnmatchcase(verdict.host, self.host)
-            and any(_fits(word, self.object) for word in (thing.name, thing.id) if word)
+            and any(_fits(word, self.object) for word in (thing.name, thing.id or thing.name))
         )
 
     def record(self) -> dict[str, Any]:
