@@ -137,8 +137,9 @@ def test_two_daemons_on_one_host(docker_host: DockerHost) -> None:
     second = docker_host.second_daemon("two", {"icc": False})
     try:
         assert second.docker("info", "-f", "{{.DockerRootDir}}") == "/srv/data/two"
-        ids = {daemon.docker("info", "-f", "{{.ID}}") for daemon in (docker_host.engine, second)}
-        assert len(ids) == 2
+        second.docker("run", "-d", "--name=other", "busybox:1")
+        assert second.docker("ps", "--format={{.Names}}") == "other"
+        assert docker_host.docker("ps", "--format={{.Names}}") == ""
     finally:
         second.stop()
 

@@ -61,7 +61,7 @@ run_host() {
     child=$!
     echo $child >"$STATE/unshare.pid.new" && mv "$STATE/unshare.pid.new" "$STATE/unshare.pid"
     cat >/dev/null
-    read -r init _ <"/proc/$child/task/$child/children" && kill -KILL "$init" || kill -KILL $child
+    kill -KILL $(cat "/proc/$child/task/$child/children") || kill -KILL $child
     wait $child
 } 2>/dev/null
 

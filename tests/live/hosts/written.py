@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-Mark = dict[str, tuple[int, ...]]
+Fingerprint = tuple[object, ...]
+Mark = dict[str, Fingerprint]
 
 # What sshd, PAM, logind and sudo keep of every login, whatever is then run.
 LOGIN_RECORDS = re.compile(
@@ -41,7 +43,7 @@ def changed(before: Mark, after: Mark, *, logins: bool = False) -> list[str]:
     )
 
 
-def _walk(prefix: str, root: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _walk(prefix: str, root: Path) -> Iterator[tuple[str, Fingerprint]]:
     waiting = [(prefix, str(root))]
     while waiting:
         shown, here = waiting.pop()
@@ -52,10 +54,25 @@ def _walk(prefix: str, root: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         for entry in entries:
             path = f"{shown}/{entry.name}"
             try:
-                state = entry.stat(follow_symlinks=False)
+                print_of = _fingerprint(entry.path, entry.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue
-            yield path, (state.st_ino, state.st_mode, state.st_uid, state.st_gid, state.st_rdev,
-                         state.st_size, state.st_mtime_ns, state.st_ctime_ns)  # fmt: skip
+            yield path, print_of
             if entry.is_dir(follow_symlinks=False):
                 waiting.append((path, entry.path))
+
+
+def _fingerprint(path: str, state: os.stat_result) -> Fingerprint:
+    """Return what a write changes, without what overlayfs does for itself: all its whiteouts are
+    links of one inode, and reading a directory may drop a mark of its own from it."""
+    if stat.S_ISCHR(state.st_mode) and state.st_rdev == 0:
+        return ("removed",)
+    owner = (state.st_ino, state.st_mode, state.st_uid, state.st_gid, state.st_rdev)
+    if not stat.S_ISDIR(state.st_mode):
+        return (*owner, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    names = [
+        name
+        for name in os.listxattr(path, follow_symlinks=False)
+        if not name.startswith("trusted.overlay.")
+    ]
+    return (*owner, state.st_mtime_ns, *((name, os.getxattr(path, name)) for name in sorted(names)))
