@@ -102,7 +102,10 @@ def _backend(target: Target) -> Any:
     options.update(flags, sudo=target.sudo, sudo_user=target.sudo_user)
     if target.ssh_config is not None:
         options["ssh_config"] = str(target.ssh_config)
-    return get_backend_class(target.scheme)(target.address, **options)
+    try:
+        return get_backend_class(target.scheme)(target.address, **options)
+    except (ImportError, RuntimeError) as error:
+        raise Unreachable("lost", f"{target.display}: {error}") from error
 
 
 class ForeignWire:

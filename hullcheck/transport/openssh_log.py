@@ -17,7 +17,7 @@ _KINDS = (
     ("authentication", r"Too many authentication failures|Permission denied \("),
     ("name", r"Could not resolve hostname|Bad configuration option|no argument after keyword"),
     ("timeout", r"timed out|Timeout, server"),
-    ("refused", r"Connection refused|No route to host|Network is unreachable|open failed"),
+    ("refused", r"Connection refused|No route to host|Network is unreachable"),
 )
 _ADVICE = {
     "name": "correct it, or give the host an address in ~/.ssh/config or in the inventory",
@@ -33,7 +33,14 @@ def explain(logs: Sequence[tuple[Settings, str]]) -> Unreachable:
 
     :param logs: every hop, nearest to us first, with its client's log.
     """
-    for hop, log in logs:
+    for position, (hop, log) in enumerate(logs):
+        if stuck := re.search(r"open failed: (.*)", log):
+            beyond = logs[min(position + 1, len(logs) - 1)][0]
+            return Unreachable(
+                "refused",
+                f"{beyond.alias}: its jump host {hop.alias} could not reach {beyond.place}: "
+                f"{stuck[1].strip()}",
+            )
         for kind, pattern in _KINDS:
             if re.search(pattern, log):
                 return _said(kind, pattern, hop, log)

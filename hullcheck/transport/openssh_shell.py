@@ -8,7 +8,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hullcheck.transport.batch import Lost, Sink
@@ -29,6 +30,8 @@ STRICT = (
     "ServerAliveInterval=15", "ServerAliveCountMax=2",
 )  # fmt: skip
 
+SOCKET = "s"
+
 IDLE_SECONDS = 600
 """After how long without use a forgotten master ends by itself."""
 
@@ -42,6 +45,7 @@ class OpenSSHShell:
         self._timeout = timeout
         self._hops: list[Settings] = []
         self._directory: Path | None = None
+        self._end: Callable[[], object] | None = None
 
     def open(self) -> None:
         """Connect, unless connected. :raises Unreachable: why not, and what to do."""
@@ -51,6 +55,7 @@ class OpenSSHShell:
         # Sockets may have paths of 104 bytes at most; macOS's own temporary ones are long.
         short = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
         self._directory = Path(tempfile.mkdtemp(prefix="hc-", dir=short))
+        self._end = weakref.finalize(self, _end, self._directory)
         try:
             self._connect()
         except BaseException:
@@ -89,38 +94,21 @@ class OpenSSHShell:
         gate = Gate(script, sink, self._sudo, self._target.name)
         command = self._ssh("ControlMaster=no", "LogLevel=ERROR")
         code = run([*command, "--", self._target.address, gate.command], gate)
-        if code == 255 and not gate.finished and not self._alive():
+        if code == 255 and not gate.finished and not _control(self._socket, "check"):
             self.close()
             raise Lost("the server hung up")
         gate.conclude()
 
     def close(self) -> None:
-        """End the master connection and remove its socket."""
-        directory = self._directory
-        if directory is None:
-            return
-        if self._socket.exists():
-            self._control("exit")
+        """End the master connection and remove its socket; at the latest when Python ends."""
         self._directory = None
-        shutil.rmtree(directory, ignore_errors=True)
-
-    def _alive(self) -> bool:
-        return self._control("check")
-
-    def _control(self, request: str) -> bool:
-        command = ["ssh", "-F", "none", "-S", str(self._socket), "-O", request, "--", "host"]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(
-                command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, timeout=5,
-            )  # fmt: skip
-            return done.returncode == 0
-        return False
+        if self._end is not None:
+            self._end()
 
     @property
     def _socket(self) -> Path:
         assert self._directory
-        return self._directory / "s"
+        return self._directory / SOCKET
 
     @property
     def _stderr(self) -> Path:
@@ -171,6 +159,24 @@ class OpenSSHShell:
 def _command(options: Sequence[str], config: Path | None) -> list[str]:
     flags = [flag for option in (*STRICT, *options) for flag in ("-o", option)]
     return ["ssh", "-T", "-a", "-x", *flags, *(["-F", str(config)] if config else [])]
+
+
+def _end(directory: Path) -> None:
+    if (directory / SOCKET).exists():
+        _control(directory / SOCKET, "exit")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _control(path: Path, request: str) -> bool:
+    """Ask a master connection something; return whether it agreed."""
+    command = ["ssh", "-F", "none", "-S", str(path), "-O", request, "--", "host"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=5,
+        )  # fmt: skip
+        return done.returncode == 0
+    return False
 
 
 def _text(file: Path) -> str:
