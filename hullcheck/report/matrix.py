@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hullcheck.control import Control
-from hullcheck.report.page import GOOD, Page, badness, cell, severity_rank, tabulated
-from hullcheck.report.text import padded, safe, width
+from hullcheck.report.page import GOOD, Page, badness, cell, column, severity_rank, tabulated
+from hullcheck.report.text import padded, safe
 from hullcheck.verdict import HostRecord, Status, Verdict
 
 __all__ = ["fleet"]
@@ -50,7 +50,7 @@ def _controls(
 ) -> str:
     """Return a line per control: a column per host if they fit, else how many and which."""
     titles = [safe(host.name, 40) for host in hosts]
-    needed = sum(max(width(each), 9) + 2 for each in titles) + len("fails") + 2
+    needed = sum(column(["? unknown"], each) for each in titles) + column([], "fails")
     room = page.width - needed
     heading = page.heading("Controls by hosts, the worst first")
     if room < 24:
@@ -69,7 +69,8 @@ def _which(
     names: Sequence[str], counts: Counts, hosts: Sequence[HostRecord], judged: Judged, page: Page
 ) -> str:
     """Return, of hosts too many for columns, on how many a control fails and on which."""
-    room = page.width - 32 - 8 - 9 - 6
+    headers = ["control", "fails", "unknown", "fails on"]
+    room = page.width - 34 - sum(column([], each) for each in headers[1:3])
     rows = []
     for name in names:
         failing = [
@@ -81,23 +82,24 @@ def _which(
         if len(failing) > 5 and not page.verbose:
             told += f" and {len(failing) - 5} more"
         open_ = counts[name][Status.UNKNOWN] + counts[name][Status.ERROR]
-        rows.append([cell(name, 32), str(counts[name][Status.FAIL]), str(open_), cell(told, room)])
-    headers = ["control", "fails", "unknown", "fails on"]
-    align = [[row[0], row[1].rjust(5), row[2].rjust(7), row[3]] for row in rows]
-    return tabulated(align, headers)
+        fails = f"{counts[name][Status.FAIL]:5}"
+        rows.append([cell(name, 32), fails, f"{open_:7}", cell(told, room)])
+    return tabulated(rows, headers)
 
 
 def _totals(hosts: Sequence[HostRecord], page: Page) -> str:
     """Return a line per host with its totals, the worst first."""
     statuses = [each for each in Status if any(host.totals.get(each) for host in hosts)]
     chosen = list(hosts) if page.verbose else list(hosts)[:_MOST]
-    room = page.width - sum(max(len(_NAMES.get(each, str(each))), 3) + 2 for each in statuses) - 13
+    names = [_NAMES.get(each, str(each)) for each in statuses]
+    states = column((host.status for host in chosen), "state")
+    room = page.width - sum(column([], each) for each in names) - states - 2
     rows = [
-        [cell(safe(host.name, 80), max(room, 12)), host.status,
+        [cell(safe(host.name, 80), max(room, 10)), host.status,
          *(str(host.totals.get(each, 0)) for each in statuses)]
         for host in chosen
     ]  # fmt: skip
-    headers = ["host", "state", *(_NAMES.get(each, str(each)) for each in statuses)]
+    headers = ["host", "state", *names]
     lines = [page.heading("Hosts, the worst first"), tabulated(rows, headers, len(statuses))]
     if len(hosts) > len(chosen):
         lines.append(f"... and {len(hosts) - len(chosen)} more hosts, which -v names.")

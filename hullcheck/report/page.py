@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -11,7 +11,7 @@ from hullcheck.control import SEVERITIES, Control
 from hullcheck.report.text import padded, width, wrap
 from hullcheck.verdict import HostRecord, Status
 
-__all__ = ["GOOD", "Page", "badness", "cell", "severity_rank", "tabulated"]
+__all__ = ["GOOD", "Page", "badness", "cell", "column", "severity_rank", "tabulated"]
 
 GOOD = (Status.PASS, Status.NOT_APPLICABLE)
 """What needs nobody."""
@@ -79,11 +79,17 @@ def cell(text: str, columns: int) -> str:
     return padded("\n".join(wrap(text, columns)))
 
 
+def column(cells: Iterable[str], header: str) -> int:
+    """Return how many columns a table's column takes, with the gap behind it."""
+    return max(map(width, [*cells, header])) + 2
+
+
 def tabulated(rows: list[list[str]], headers: list[str], right: int = 0) -> str:
     """Return a plain table; its last ``right`` columns hold numbers."""
     align = ["left"] * (len(headers) - right) + ["right"] * right
-    table = tabulate(
-        rows, headers, tablefmt="simple", disable_numparse=True, colalign=align,
-        headersalign=align, preserve_whitespace=True,
-    )  # fmt: skip
-    return "\n".join(line.rstrip() for line in table.splitlines())
+    # tabulate makes a column two wider than its header; a header that is a row costs nothing.
+    rule, header, *body, _ = tabulate(
+        [headers, *rows], tablefmt="simple", disable_numparse=True, colalign=align,
+        preserve_whitespace=True,
+    ).splitlines()  # fmt: skip
+    return "\n".join(line.rstrip() for line in (header, rule, *body))

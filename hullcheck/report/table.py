@@ -15,7 +15,7 @@ from hullcheck.benchmarks import Benchmark, Item
 from hullcheck.catalogue import all_controls
 from hullcheck.control import Control
 from hullcheck.report.matrix import fleet
-from hullcheck.report.page import GOOD, Page, badness, cell, severity_rank, tabulated
+from hullcheck.report.page import GOOD, Page, badness, cell, column, severity_rank, tabulated
 from hullcheck.report.text import safe, shown, unpadded, width
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Finding, HostRecord, Run, Status, Verdict, totals
@@ -52,13 +52,13 @@ def render(
     """Return the table of a run.
 
     :param benchmark: whose sections and numbers to print.
-    :param width: columns to fill; less than 60 counts as 60.
+    :param width: columns to fill; less than 72 counts as 72.
     :param colour: whether to use ANSI colours.
     :param verbose: also expected and observed values, and the commands behind each verdict.
     :param controls: titles and severities by id; None: the controls that ship.
     :param recordings: for ``verbose``: gives a host's recording.
     """
-    page = Page(max(width, 60), colour, verbose)
+    page = Page(max(width, 72), colour, verbose)
     known = all_controls() if controls is None else controls
     detailed = verbose or len(run.hosts) <= _DETAILED
     judged: dict[str, dict[str, Verdict]] = {}
@@ -191,17 +191,20 @@ def _unanswered(items: Sequence[Item], page: Page) -> list[str]:
 
 def _table(rows: Sequence[_Row], page: Page) -> str:
     """Return rows as a table that fills the page and no more; the reason takes what is left."""
-    id_width = min(max(width(row.id) for row in rows), 22)
-    left = page.width - id_width - max(len(row.status) + 2 for row in rows) - 6
+    ids, headers = [row.id for row in rows], ["id", "title", "  status", "reason"]
+    id_width = min(max(map(width, ids)), 22)
+    statuses = [f"  {row.status}" for row in rows]
+    left = page.width - column([" " * id_width], headers[0]) - column(statuses, headers[2])
     titles = [safe(row.title) for row in rows]
     title_width = min(max(map(width, titles)), left * 9 // 20)
+    reason_width = left - column([" " * title_width], headers[1])
     limit = 2000 if page.verbose else 240
     cells = [
         [cell(row.id, id_width), cell(title, title_width), page.status(row.status),
-         cell(safe(row.reason, limit), left - title_width)]
+         cell(safe(row.reason, limit), reason_width)]
         for row, title in zip(rows, titles, strict=True)
     ]  # fmt: skip
-    return tabulated(cells, ["id", "title", "  status", "reason"])
+    return tabulated(cells, headers)
 
 
 def _details(rows: Iterable[_Row], recording: Sequence[Evidence], page: Page) -> list[str]:
@@ -209,7 +212,8 @@ def _details(rows: Iterable[_Row], recording: Sequence[Evidence], page: Page) ->
     lines = []
     for row in rows:
         for verdict in row.verdicts:
-            lines += ["", f"{row.id} {verdict.control}: {verdict.status}"]
+            item = "" if verdict.control.endswith(f".{row.id}") else f"{row.id} "
+            lines += ["", *page.lines(f"{item}{verdict.control}: {verdict.status}")]
             for finding in verdict.findings[:_DETAILED]:
                 lines += page.lines(_told(finding), "    ")
             if (rest := len(verdict.findings) - _DETAILED) > 0:
