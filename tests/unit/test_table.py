@@ -4,8 +4,10 @@ import re
 import time
 import unicodedata
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
+import tabulate
 
 from hullcheck.benchmarks import Benchmark, Item
 from hullcheck.control import SEVERITIES, Control
@@ -227,9 +229,11 @@ def test_no_line_is_wider_than_the_page(columns, verbose):
 @pytest.mark.parametrize("known", [False, True])
 def test_wide_characters_do_not_move_the_columns(known, monkeypatch):
     """Whether or not tabulate finds the package wcwidth, which counts columns itself."""
-    if known:
-        wcwidth = pytest.importorskip("wcwidth")
-        assert wcwidth
+    monkeypatch.setattr(module, "_COUNTS_COLUMNS", known)
+    monkeypatch.setattr(
+        tabulate, "wcwidth", SimpleNamespace(wcswidth=columns_of) if known else None
+    )
+    monkeypatch.setattr(tabulate, "WIDE_CHARS_MODE", known)
     run, verdicts = run_of(web1=["fail", "pass"])
     verdicts.append(verdict("web1", "runtime.a", "fail", "容器 is bad"))
     verdicts.append(verdict("web1", "runtime.容器", "fail", "plain"))
