@@ -126,18 +126,24 @@ class File:
         """The path without links."""
         return self.present.path
 
+    @property
+    def _place(self) -> str:
+        """The path to ask by: below /proc/PID/root the kernel would follow links wrongly."""
+        return self.resolved if self.links and self.path.startswith("/proc/") else self.path
+
     @fact
     def acl(self) -> list[AclEntry]:
         """Access given to single users and groups beside owner and group; [] without an ACL.
 
         :raises Unknown: the host has no tool that could tell.
         """
-        return acl_of(self.host, self.path, self.mode)
+        return acl_of(self.host, self._place, self.mode)
 
     @fact
     def data(self) -> bytes:
         """The content. :raises Unknown: it cannot be read, or is longer than 1 MiB."""
-        answer = session_of(self.host).ask(read(self.path))[0]
+        where = self._place if self.exists else self.path
+        answer = session_of(self.host).ask(read(where))[0]
         if answer.exit:
             raise _outcome(self.path, answer.complaint)
         if len(answer.output) > FILE_LIMIT or self.present.size > FILE_LIMIT:
@@ -176,7 +182,7 @@ class File:
         found = self.replaceable_by_others(trusted)
         if not self.exists:
             return found
-        return [*_writers(self.host, self.present, trusted, self.path), *found]
+        return [*_writers(self.host, self.present, trusted, self._place), *found]
 
     def replaceable_by_others(self, trusted: Collection[int] = (0,)) -> list[str]:
         """Return how others could put another file in its place; see writable_by_others."""
@@ -292,11 +298,12 @@ class Files:
 
 def _file(host: Host, path: str, way: Way, target: Answer | None) -> File:
     status, failure = way.end, way.failure
-    if target is not None and target.exit:
-        status, failure = None, target.complaint
-    elif target is not None:
-        # What the kernel leads to counts: a link in /proc does not say where it really leads.
-        status = parse_status(way.end.path if way.end else path, target.text)
+    # What the kernel leads to counts: a link in /proc does not say where it really leads. Only
+    # below the root of another process it would follow links from the wrong root.
+    if target is not None and way.root == "/":
+        failure = target.complaint
+        where = way.end.path if way.end else path
+        status = None if target.exit else parse_status(where, target.text)
     state, reason = _state(path, way, failure) if status is None else ("present", "")
     ancestors = tuple(way.directories.values())
     links = tuple(way.links)

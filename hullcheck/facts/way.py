@@ -7,6 +7,7 @@ these directories can put another file in the place of the one that is read.
 from __future__ import annotations
 
 import posixpath
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ LOOP = ("Too many levels of symbolic links", "Symbolic link loop")
 DENIED = "Permission denied"
 USUAL = {"/var/run": "/run", "/lib": "/usr/lib", "/bin": "/usr/bin", "/sbin": "/usr/sbin"}
 """Links of nearly every host, asked for at once to save a round; nothing is assumed of them."""
+
+_ROOT_OF_PROCESS = re.compile(r"/proc/\d+/root")
+"""A directory in the mount namespace of a process; links below it are followed as it would."""
 
 _KINDS = {
     stat.S_IFREG: "file",
@@ -82,6 +86,7 @@ class Way:
 
     directories: dict[str, Status] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    root: str = "/"
     ends_in_link: bool = False
     end: Status | None = None
     failure: str = ""
@@ -141,15 +146,9 @@ def follow(path: str, known: dict[Want, Answer]) -> Way:
     todo = _parts(path)
     here = step = "/"
     while True:
-        answer = known.get(lstat_want(step))
-        if answer is None:
-            rest = ("/".join(reversed(todo[index:])) for index in range(len(todo)))
-            way.needs = [lstat_want(step), *(lstat_want(f"{step}/{each}") for each in rest)]
+        status = _status(step, todo, way, known)
+        if status is None:
             return way
-        if answer.exit:
-            way.failure = answer.complaint
-            return way
-        status = parse_status(step, answer.text)
         if status.kind == "link":
             said = known.get(readlink_want(step))
             if said is None or stat_want(path) not in known:
@@ -161,7 +160,7 @@ def follow(path: str, known: dict[Want, Answer]) -> Way:
             way.ends_in_link = way.ends_in_link or not todo
             way.links.append(Link(step, said.text, status))
             todo += _parts(said.text)
-            here = "/" if said.text.startswith("/") else posixpath.dirname(step)
+            here = way.root if said.text.startswith("/") else posixpath.dirname(step)
         elif not todo:
             way.end = status
             return way
@@ -174,9 +173,26 @@ def follow(path: str, known: dict[Want, Answer]) -> Way:
         step = here
         while todo and step == here:
             part = todo.pop()
-            here = step = posixpath.dirname(here) if part == ".." else here
+            if part == ".." and here != way.root:
+                here = step = posixpath.dirname(here)
             if part != "..":
                 step = posixpath.join(here, part)
+
+
+def _status(step: str, todo: list[str], way: Way, known: dict[Want, Answer]) -> Status | None:
+    """Return the status of one step; None with ``way.needs`` or ``way.failure`` set."""
+    asked = lstat_want(step)
+    if _ROOT_OF_PROCESS.fullmatch(step):
+        asked, way.root = stat_want(step), step
+    answer = known.get(asked)
+    if answer is None:
+        rest = ("/".join(reversed(todo[index:])) for index in range(len(todo)))
+        way.needs = [asked, *(lstat_want(f"{step}/{each}") for each in rest)]
+    elif answer.exit:
+        way.failure = answer.complaint
+    else:
+        return parse_status(step, answer.text)
+    return None
 
 
 def _parts(path: str) -> list[str]:

@@ -1,0 +1,287 @@
+"""Secrets are cut out of evidence as it arrives, before anything sees or stores it.
+
+A secret leaves ``[redacted:LENGTH:FINGERPRINT]``: its length in bytes, and the first 12 hex digits
+of an HMAC-SHA256 under a key of the run, so that equal secrets can still be told to be equal. What
+is cut out stays inside the quotes it stood in, so JSON stays JSON. All work is linear in the text.
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from urllib.parse import quote
+
+from hullcheck.transport.want import Evidence
+
+__all__ = ["PLACEHOLDER", "Redactor", "looks_secret"]
+
+PLACEHOLDER = re.compile(rb"\[redacted:\d+:[0-9a-f]{12}\]")
+
+_BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_END = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_UNENDED = re.compile(rb"[^\"'<>{}\[\]\0]*+")
+
+_PATTERNS = (
+    # user:password@ in a URL; an image's @sha256: is no host.
+    re.compile(
+        rb"(?P<kept>://[^\s/@:\"'\\]{0,256}+:)(?P<secret>[^\s/\"'\\]{1,1024})@(?!sha(?:256|512):)"
+    ),
+    re.compile(
+        rb"(?i)(?P<kept>authorization\\{0,7}[\"']?\s{0,8}[:=,]\s{0,8}\\{0,7}[\"']?"
+        rb"(?:bearer|basic|token|digest|negotiate|apikey)\s{1,8})"
+        rb"(?P<secret>(?:[^\s\"'\\\0]++|\\++(?![\"']))++)"
+    ),
+    re.compile(rb"(?i)(?P<kept>\bbearer\s{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"),
+)
+
+_SHAPES = re.compile(
+    rb"(?<![A-Za-z0-9_-])(?P<kept>)(?P<secret>"
+    rb"(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Za-z])|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+"
+    rb"|glpat-[\w-]{16,}+|xox[abeoprs]-[\w-]{10,}+|eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)*+"
+    rb"|(?:sk|rk)_live_\w{16,}+|AIza[\w-]{35}|npm_[A-Za-z0-9]{36}|dckr_(?:pat|oat)_[\w-]{16,}+"
+    rb"|hv[sbr]\.[\w-]{20,}+|SWMTKN-1-[0-9a-z-]{20,}+|SWMKEY-1-[\w+/=-]{20,}+"
+    rb"|AGE-SECRET-KEY-1[0-9A-Z]{20,}+)"
+)
+_HASHES = re.compile(
+    rb"(?P<kept>)(?P<secret>\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|apr1|argon2[a-z]{1,2}|scrypt|pbkdf2[\w-]*)"
+    rb"\$[./A-Za-z0-9$=,+-]{8,}+|\{S?SHA(?:256|512)?\}[A-Za-z0-9+/=]{20,}+)"
+)
+
+_KEYWORD = re.compile(rb"(?i)pass|pwd|secret|token|cred|auth|key")
+_NAME_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_REST = re.compile(rb"[\w.-]*+")
+_AFTER_NAME = re.compile(
+    rb"(?P<key>\\*+[\"'])\s*+[:=]\s*+(?P=key)"
+    rb"|(?P<pair>\\*+\")\s*+,\s*+(?P=pair)value(?P=pair)\s*+:\s*+(?P=pair)"
+    rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
+    rb"|(?P<line>\s*+\n\s*+value:[ \t]++)"
+    rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
+    rb"|(?P<colon>:[ \t]++)"
+    rb"|(?P<space>[ \t]++|\0)(?!-)"
+)
+_QUOTE = re.compile(rb"\\*+[\"']")
+_QUOTE_BEFORE = re.compile(rb"\\*[\"']\Z")
+_WORD, _LISTED, _QUERY = (
+    # A backslash belongs to the word, unless it belongs to a quote after it.
+    re.compile(rb"[^\s\"'\0\\%s]*+(?:\\++(?![\"'])[^\s\"'\0\\%s]*+)*+" % (ends, ends))
+    for ends in (b"", b",", b"&")
+)
+_LINE = re.compile(rb"[^\n\r\0]*+")
+_TO_NUL = re.compile(rb"[^\0]*+")
+_IN_DOUBLE = re.compile(rb"[^\"\\]*+(?:\\.[^\"\\]*+)*+", re.DOTALL)
+_IN_SINGLE = re.compile(rb"[^']*+")
+
+_CAMEL = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
+_SECRET_WORD = re.compile(rb"PASSW|PASSPHRASE|SECRET|CREDENTIAL|APIKEY|TOKEN\d*$|^PASS$")
+_KEYS = frozenset(
+    b"API ACCESS PRIVATE SECRET ENCRYPTION SIGNING MASTER SHARED SESSION ACCOUNT STORAGE "
+    b"UNLOCK DEPLOY LICENSE".split()
+)
+_HARMLESS_END = frozenset(
+    b"FILE FILES PATH DIR DIRECTORY NAME TYPE TTL EXPIRY EXPIRES EXPIRATION LIFETIME AGE LENGTH "
+    b"SIZE COUNT POLICY URL URI ENDPOINT ENABLED DISABLED MODE VERSION ALGORITHM DRIVER PROVIDER "
+    b"METHOD HEADER PLUGIN PLUGINS STDIN REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
+)
+_HARMLESS_VALUE = frozenset(
+    b"true false yes no y n m on off null none nil enabled disabled | > |- >- |+ >+".split()
+)
+_PATH = re.compile(
+    rb"(?:file://)?/(?:etc|run|var|usr|opt|home|root|srv|tmp|mnt|data|app|secrets?|certs?|vault|proc"
+    rb"|dev|snap)/[\w./@:-]*"
+)
+_NSSWITCH = re.compile(
+    rb"(?:(?:files|compat|db|nis|ldap|sss|systemd|winbind|extrausers|altfiles|\[[!A-Za-z=]*+\])"
+    rb"(?:[ \t]++|\Z))++"
+)
+"""Where nsswitch.conf(5) finds the table called passwd."""
+_REFERENCE = re.compile(rb"\$\{[A-Za-z_]\w*\}")
+
+
+@functools.lru_cache(maxsize=4096)
+def looks_secret(name: bytes) -> bool:
+    """Tell whether something of this name (DB_PASSWORD, apiKey, --token) is a secret itself."""
+    words = re.split(rb"[_.\W]+", _CAMEL.sub(b"_", name).upper().strip(b"_.-"))
+    if words[-1] in _HARMLESS_END or words[-2:] == [b"KEY", b"ID"]:
+        return False
+    if any(_SECRET_WORD.search(word) for word in words) or words[-1] == b"AUTH":
+        return True
+    if words[-1] == b"PWD" and len(words) > 1:
+        return words[0] != b"OLD"
+    if words[-3:] == [b"CLIENT", b"KEY", b"DATA"]:
+        return True
+    return any(pair[1] == b"KEY" and pair[0] in _KEYS for pair in pairwise(words))
+
+
+class Redactor:
+    """Cuts secrets out of evidence.
+
+    :param salt: the key of the fingerprints; a new one for each run.
+    :param secrets: secrets that are known to the auditor, such as a sudo password.
+    """
+
+    def __init__(self, salt: bytes, secrets: Iterable[str] = ()) -> None:
+        self._salt = salt
+        known = sorted({way for each in secrets if each for way in _ways(each)}, key=len)[::-1]
+        alternatives = b"|".join(_known(each) for each in known)
+        self._known = re.compile(b"(?P<kept>)(?P<secret>%s)" % alternatives) if known else None
+
+    def __call__(self, evidence: Evidence) -> Evidence:
+        """Return the same evidence without secrets; its exit code and times stay."""
+        command = evidence.command.encode("utf-8", "surrogateescape")
+        return replace(
+            evidence,
+            command=self.clean(command).decode("utf-8", "surrogateescape"),
+            stdout=self.clean(evidence.stdout),
+            stderr=self.clean(evidence.stderr),
+        )
+
+    def clean(self, data: bytes) -> bytes:
+        """Return text without secrets; doing it twice changes nothing more."""
+        if self._known:
+            data = self._around(self._known, data)
+        data = self._private_keys(data)
+        for pattern in _PATTERNS:
+            data = pattern.sub(self._replaced, data)
+        data = self._named(data)
+        for pattern in (_SHAPES, _HASHES):
+            data = pattern.sub(self._replaced, data)
+        return data
+
+    def _mark(self, secret: bytes) -> bytes:
+        fingerprint = hmac.digest(self._salt, secret, "sha256").hex()[:12]
+        return b"[redacted:%d:%s]" % (len(secret), fingerprint.encode())
+
+    def _replaced(self, found: re.Match[bytes]) -> bytes:
+        secret = found["secret"]
+        if PLACEHOLDER.fullmatch(secret):
+            return found[0]
+        return found["kept"] + self._mark(secret) + found[0][len(found["kept"]) + len(secret) :]
+
+    def _around(self, pattern: re.Pattern[bytes], data: bytes) -> bytes:
+        """Replace everywhere but in what has been replaced before."""
+        parts = []
+        position = 0
+        for mark in PLACEHOLDER.finditer(data):
+            parts += [pattern.sub(self._replaced, data[position : mark.start()]), mark[0]]
+            position = mark.end()
+        return b"".join([*parts, pattern.sub(self._replaced, data[position:])])
+
+    def _private_keys(self, data: bytes) -> bytes:
+        begins = list(_BEGIN.finditer(data))
+        parts, position = [], 0
+        limits = [*(each.start() for each in begins[1:]), len(data)]
+        for begin, limit in zip(begins, limits, strict=False):
+            end = _END.search(data, begin.end(), limit)
+            if end:
+                stop = end.start()
+            else:
+                unended = _UNENDED.match(data, begin.end(), limit)
+                stop = unended.end() if unended else begin.end()
+            body = data[begin.end() : stop]
+            if body.strip() and not PLACEHOLDER.fullmatch(body):
+                parts += [data[position : begin.end()], self._mark(body)]
+                position = stop
+        return b"".join([*parts, data[position:]])
+
+    def _named(self, data: bytes) -> bytes:
+        """Cut out the values of names that look secret: NAME=value, "name": "value", --name x."""
+        parts, kept, position = [], 0, 0
+        while keyword := _KEYWORD.search(data, position):
+            start = keyword.start()
+            while start > position and data[start - 1] in _NAME_CHARACTERS:
+                start -= 1
+            rest = _REST.match(data, keyword.end())
+            position = rest.end() if rest else keyword.end()
+            name = data[start:position]
+            after = _AFTER_NAME.match(data, position)
+            if not after or not looks_secret(name) or not _fits(name, after):
+                continue
+            first, last = _value(data, start, name, after)
+            if _harmless(data[first:last]):
+                continue
+            parts += [data[kept:first], self._mark(data[first:last])]
+            kept = position = last
+        return b"".join([*parts, data[kept:]])
+
+
+def _ways(secret: str) -> set[bytes]:
+    """Return the ways in which a known secret may be written."""
+    written = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), shlex.quote(secret)}
+    return {each.encode("utf-8", "surrogateescape") for each in written}
+
+
+def _known(secret: bytes) -> bytes:
+    """Return a pattern for a known secret; a short one must stand alone to be meant."""
+    pattern = re.escape(secret)
+    return pattern if len(secret) >= 4 else rb"(?<![\w.-])%s(?![\w.-])" % pattern
+
+
+def _fits(name: bytes, after: re.Match[bytes]) -> bool:
+    """Tell whether what follows a name can be its value: a flag's, only after a flag."""
+    return name.startswith(b"-") or not (after["argument"] or after["space"])
+
+
+def _harmless(value: bytes) -> bool:
+    return bool(
+        not value.strip()
+        or value.strip().lower() in _HARMLESS_VALUE
+        or PLACEHOLDER.fullmatch(value)
+        or _PATH.fullmatch(value)
+        or _REFERENCE.fullmatch(value)
+        or _NSSWITCH.fullmatch(value)
+    )
+
+
+def _value(data: bytes, start: int, name: bytes, after: re.Match[bytes]) -> tuple[int, int]:
+    """Return where the value of the name that starts at ``start`` begins and ends."""
+    first = after.end()
+    mark = after["key"] or after["pair"] or after["argument"]
+    if mark:
+        return first, _closing(data, first, mark)
+    if after["line"]:
+        return first, _end(_LINE, data, first)
+    before = data[max(0, start - 8) : start]
+    opened = _QUOTE_BEFORE.search(before)
+    if opened:
+        return first, _closing(data, first, opened[0])
+    own = _QUOTE.match(data, first)
+    if own:
+        closing = _closing(data, own.end(), own[0])
+        return (own.end(), closing) if closing > own.end() else (first, closing)
+    return first, _end(_extent(data, start, before, after), data, first)
+
+
+def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> re.Pattern[bytes]:
+    """Return how far a value without quotes reaches, by what stands before its name."""
+    if after["space"]:
+        return _TO_NUL if after["space"] == b"\0" else _WORD
+    if before.endswith(b"\0") or (not start and b"\0" in data):
+        return _TO_NUL
+    line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
+    if not line.strip(b" \t-"):
+        return _LINE
+    if before.endswith(b","):
+        return _LISTED
+    return _QUERY if before.endswith((b"?", b"&")) else _WORD
+
+
+def _end(pattern: re.Pattern[bytes], data: bytes, first: int) -> int:
+    found = pattern.match(data, first)
+    return found.end() if found else first
+
+
+def _closing(data: bytes, first: int, mark: bytes) -> int:
+    """Return where a quoted text ends; without a closing quote, at the end of its line."""
+    if len(mark) == 1:
+        last = _end(_IN_DOUBLE if mark == b'"' else _IN_SINGLE, data, first)
+    else:
+        last = data.find(mark, first)
+    if 0 <= last < len(data):
+        return last
+    return _end(_LINE, data, first)
