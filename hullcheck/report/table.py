@@ -182,11 +182,25 @@ def _unanswered(items: Sequence[Item], page: Page) -> list[str]:
     ):
         if chosen and not page.verbose:
             count = f"{len(chosen)} item{'s' if len(chosen) > 1 else ''}"
-            lines += page.lines(f"{told}: {count} ({', '.join(item.id for item in chosen)}).")
+            lines += page.lines(f"{told}: {count} ({_ranges([item.id for item in chosen])}).")
         for item in chosen if page.verbose else []:
             why = f": {item.uncovered}" if item.uncovered else ""
             lines += page.lines(f"{told}: {item.id} {item.title}{why}")
     return lines
+
+
+def _ranges(ids: Sequence[str]) -> str:
+    """Return numbers in one line: three or more in a row as the first and the last."""
+    runs: list[list[str]] = []
+    for each in ids:
+        head, _, tail = each.rpartition(".")
+        before = f"{head}.{int(tail) - 1}" if tail.isdigit() else ""
+        if runs and runs[-1][-1] == before:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    told = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in runs]
+    return ", ".join(text for run in told for text in run)
 
 
 def _table(rows: Sequence[_Row], page: Page) -> str:

@@ -115,6 +115,16 @@ def test_what_is_not_answered_is_said():
     )
 
 
+def test_numbers_in_a_row_are_folded():
+    ids = ("4.1", "4.2", "4.3", "4.5", "4.9", "4.10", "4.11", "A")
+    items = tuple(Item(each, "4", "A title", 1, (), "", "Not yet.") for each in ids)
+    printed = render(
+        *run_of(web1=["pass"]), benchmark=Benchmark("o", "O", "1", {"4": "I"}, items),
+        controls=CONTROLS,
+    )  # fmt: skip
+    assert "Not covered yet: 8 items (4.1 to 4.3, 4.5, 4.9 to 4.11, A)." in printed
+
+
 def test_at_the_end_stand_the_failures_most_severe_first():
     printed = table(*run_of(web1=["fail", "fail", "pass", "fail"]))
     last = printed[printed.index("What fails (3)") :]
