@@ -112,17 +112,20 @@ class Api:
 
         One that was removed meanwhile is left out.
         """
-        listing = "ps -aq --no-trunc"
-        each = "/containers/json?all=1"
-        return self._list(
-            *session_of(self.host).ask(self._all(listing, "inspect --type container", each))
-        )
+        return self._list(*session_of(self.host).ask(self.containers_want()))
+
+    def containers_want(self) -> Want:
+        """The question for every container."""
+        return self._all("ps -aq --no-trunc", "inspect --type container", "/containers/json?all=1")
 
     def images(self) -> list[dict[str, Any]]:
         """Return every image that is tagged or in use, inspected, with one command."""
-        asked = self._all("image ls -q --no-trunc", "image inspect", "/images/json")
-        found = self._list(*session_of(self.host).ask(asked))
+        found = self._list(*session_of(self.host).ask(self.images_want()))
         return list({each["Id"]: each for each in found}.values())
+
+    def images_want(self) -> Want:
+        """The question for every image."""
+        return self._all("image ls -q --no-trunc", "image inspect", "/images/json")
 
     def strangers(self, listener: str) -> tuple[Want, Want]:
         """Return the question for a version over TCP in the clear, and over TLS without a

@@ -26,6 +26,7 @@ FIRST_START = 60.0
 """Seconds within which a starting daemon writes its own key beside its daemon.json."""
 
 HERE = want("stat -L -c '%d:%i' /proc/self/ns/mnt")
+NETWORK = want("stat -L -c '%d:%i' /proc/self/ns/net")
 
 _ENVIRONMENT = "HOME|XDG_CONFIG_HOME|XDG_RUNTIME_DIR|DOCKER_TLS_VERIFY|DOCKER_CERT_PATH"
 
@@ -317,7 +318,7 @@ class DockerEngine:
         return any(said)
 
     def _same_network(self) -> None:
-        answer = session_of(self.host).ask(want("stat -L -c '%d:%i' /proc/self/ns/net"))[0]
+        answer = session_of(self.host).ask(NETWORK)[0]
         if answer.text.strip() != "{}:{}".format(*self.process.namespace("net")):
             raise Unknown("the engine listens in a network namespace of its own")
 
