@@ -4,4 +4,17 @@ from hullcheck.facts.registry import PROVIDERS, Thing, fact, get, provide, provi
 
 __all__ = ["PROVIDERS", "Thing", "fact", "get", "provide", "provide_each"]
 
-from hullcheck.facts import accounts, docker, files, kernel, lsm, mounts, processes, sockets  # noqa: E402, F401
+from hullcheck.facts import (  # noqa: E402, F401
+    accounts,
+    containers,
+    docker,
+    doors,
+    files,
+    kernel,
+    lsm,
+    machine,
+    mounts,
+    processes,
+    runtime_sockets,
+    sockets,
+)

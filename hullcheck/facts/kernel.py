@@ -18,7 +18,7 @@ __all__ = ["Cgroups", "Kernel", "kernel", "parse_cgroups", "parse_cmdline"]
 
 SYSCTLS = (
     "kernel.ostype", "kernel.core_pattern", "kernel.dmesg_restrict", "kernel.kptr_restrict",
-    "kernel.randomize_va_space", "kernel.unprivileged_bpf_disabled",
+    "kernel.randomize_va_space", "kernel.threads-max", "kernel.unprivileged_bpf_disabled",
     "kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns",
     "kernel.apparmor_restrict_unprivileged_unconfined", "kernel.yama.ptrace_scope",
     "user.max_user_namespaces", "fs.protected_fifos", "fs.protected_hardlinks",

@@ -1,0 +1,74 @@
+"""Who can tell an engine what to do."""
+
+from __future__ import annotations
+
+from hullcheck.control import Manual, control, expect
+from hullcheck.facts.accounts import Accounts
+from hullcheck.facts.docker import Engines
+from hullcheck.facts.doors import ENGINE_GROUPS, EngineGroup, EnginePort, EngineSocket
+from hullcheck.inventory.policy import Policy
+
+
+@control(
+    title="Only trusted users can connect to engine sockets",
+    severity="critical",
+    fix="Give the socket back to root and the engine's group with mode 0660, remove other ACL "
+    "entries, and let systemd's socket unit or the engine's group setting say the same.",
+)
+def test_engine_sockets(
+    engine_socket: EngineSocket, engines: Engines, accounts: Accounts, policy: Policy
+) -> None:
+    """Whoever can connect to an engine that runs as root can start a container that is root on
+    the host. What counts is who gets through in the end: by the socket's mode, owner, group and
+    ACL, and by every folder on the way to it. Members of the engine's own group are another
+    control's matter."""
+    reach = engine_socket.reach
+    expect(reach.everybody, equals=False, what=f"everybody's access to {engine_socket}")
+    names = {*ENGINE_GROUPS, *(str(each.setting("group").value) for each in engines.engines)}
+    expected = {name for group in names for name in accounts.members(group)}
+    others = reach.users - expected
+    if policy.trusted_users is not None:
+        expect(others, within=policy.trusted_users, what=f"users with access to {engine_socket}")
+    elif others and not reach.everybody:
+        raise Manual(
+            f"whether these users may reach {engine_socket}: {', '.join(sorted(others))}",
+            sorted(others),
+        )
+
+
+@control(
+    title="Only trusted users are in groups that reach an engine",
+    severity="high",
+    fix="Remove the others with gpasswd -d USER GROUP, and name the trusted ones in trusted_users "
+    "of the policy. Give builds a rootless engine.",
+)
+def test_engine_group_members(engine_group: EngineGroup, policy: Policy) -> None:
+    """Membership of such a group is root's rights without a password and without a log. Members
+    by primary group count, and so do those that a directory service adds."""
+    members = engine_group.members - {"root"}
+    if policy.trusted_users is None and members:
+        raise Manual(
+            f"whether the members of {engine_group} may act as root: {', '.join(sorted(members))}",
+            sorted(members),
+        )
+    expect(members, within=policy.trusted_users or (), what=f"members of {engine_group}")
+
+
+@control(
+    title="No engine takes orders over TCP without a client's certificate",
+    severity="critical",
+    fix="Remove the tcp:// listener and use SSH (docker -H ssh://), or set tlsverify with a CA of "
+    "your own.",
+)
+def test_engine_tcp_api(engine_port: EnginePort) -> None:
+    """A TCP port asks for no user and no file mode: every program on the host, every page open
+    in a browser on it and, unless it is bound to loopback, every neighbour on the network becomes
+    root. Only certificates of clients keep them out; encryption alone does not."""
+    answers = engine_port.answers
+    expect(answers, equals=False, what=f"an anonymous client's access to {engine_port}")
+    if engine_port.known:
+        verified = engine_port.verified
+        expect(verified, equals=True, what=f"client certificates required at {engine_port}")
+    elif not answers:
+        who = ", ".join(map(str, engine_port.processes)) or "a process that cannot be seen"
+        raise Manual(f"whether what listens on {engine_port} is an engine: {who}", who)

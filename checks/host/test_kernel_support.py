@@ -1,0 +1,163 @@
+"""What the kernel was built and booted with, and its cgroups."""
+
+from __future__ import annotations
+
+from hullcheck.control import NotApplicable, Unknown, control, expect
+from hullcheck.facts.docker import Engines
+from hullcheck.facts.kernel import Kernel
+from hullcheck.facts.processes import Processes
+
+WANTED = {"cpu", "memory", "pids"}
+
+OFF = {
+    "mitigations": "off", "pti": "off", "spectre_v2": "off", "spectre_v2_user": "off",
+    "spectre_bhi": "off", "spec_store_bypass_disable": "off", "l1tf": "off", "mds": "off",
+    "tsx_async_abort": "off", "mmio_stale_data": "off", "retbleed": "off", "srbds": "off",
+    "gather_data_sampling": "off", "reg_file_data_sampling": "off", "spec_rstack_overflow": "off",
+    "indirect_target_selection": "off", "tsa": "off", "vmscape": "off",
+    "kvm_intel.nx_huge_pages": "off", "kvm.nx_huge_pages": "off",
+}  # fmt: skip
+"""Parameters whose last value switches a protection off (admin-guide/kernel-parameters)."""
+
+NO = {
+    "nopti", "nospectre_v1", "nospectre_v2", "nospectre_bhb", "nospec_store_bypass_disable",
+    "nokaslr", "nosmep", "nosmap", "no_stf_barrier",
+}  # fmt: skip
+
+VECTORS = ("no_user_kernel", "no_user_user")
+"""Classes of attacks that mitigations= can be told to allow (Linux 6.17): those of containers."""
+
+
+@control(
+    title="The kernel can filter the system calls of containers",
+    severity="high",
+    fix="Run a kernel with CONFIG_SECCOMP_FILTER; every distribution's own has it.",
+)
+def test_seccomp_supported(kernel: Kernel) -> None:
+    """An engine's seccomp profile keeps some forty dangerous system calls from containers. On a
+    kernel that cannot filter, engines run containers without it, and say so only in a warning."""
+    expect(kernel.seccomp_filter, equals=True, what="seccomp filtering")
+
+
+@control(
+    title="Control groups are version 2 only",
+    severity="medium",
+    fix="Boot with systemd.unified_cgroup_hierarchy=1 on a distribution and an engine that know "
+    "version 2 (Docker 20.10, Kubernetes 1.25).",
+)
+def test_cgroup_version(kernel: Kernel) -> None:
+    """A version 1 hierarchy has a release_agent: a program that the kernel runs as root on the
+    host, and that a container with CAP_SYS_ADMIN can set (CVE-2022-0492). Limits of memory and
+    of disk traffic are also weaker there, and rootless containers get none."""
+    expect(kernel.cgroups.layout, equals="v2", what="the cgroup layout")
+
+
+@control(
+    title="Engines can limit processors, memory, processes and disk traffic",
+    severity="medium",
+    fix="Remove cgroup_disable= from the boot line, or add cgroup_enable=memory, and mount the "
+    "controllers.",
+)
+def test_cgroup_controllers(kernel: Kernel) -> None:
+    """A limit that is asked for and that the kernel cannot keep is dropped in silence or with a
+    warning, and one container can then starve all others."""
+    layout = kernel.cgroups.layout
+    if layout == "none":
+        raise Unknown("no cgroup file system is mounted")
+    wanted = WANTED | {"io" if layout == "v2" else "blkio"}
+    missing = wanted - kernel.cgroup_controllers
+    if layout == "hybrid" and "io" in kernel.cgroup_controllers:
+        missing -= {"blkio"}
+    expect(missing, equals=set(), what="missing cgroup controllers")
+
+
+@control(
+    title="Root's reach into the kernel is locked down",
+    severity="low",
+    level=2,
+    fix="Boot with Secure Boot, or with lockdown=integrity.",
+)
+def test_kernel_lockdown(kernel: Kernel) -> None:
+    """Lockdown keeps even root, and so whoever leaves a container as root, from changing the
+    running kernel through unsigned modules, /dev/mem, kexec and the like."""
+    expect(kernel.lockdown, one_of=("integrity", "confidentiality"), what="kernel lockdown")
+
+
+@control(
+    title="Known flaws of the processor are mitigated",
+    severity="medium",
+    fix="Install the newest kernel and microcode, and remove what switches mitigations off from "
+    "the boot line. On a virtual machine, the host below has to pass its microcode's features on.",
+)
+def test_cpu_vulnerabilities(kernel: Kernel) -> None:
+    """Containers run beside one another on the same processors and read one another's memory
+    through its flaws, wherever the kernel says of itself that it is vulnerable."""
+    said = kernel.vulnerabilities
+    if not said:
+        raise Unknown("the kernel does not tell what the processor is vulnerable to")
+    exposed = [f"{name}: {state}" for name, state in said.items() if state.startswith("Vulnerable")]
+    expect(exposed, equals=[], what="exposure to the processor's flaws")
+
+
+@control(
+    title="The boot line switches no protection off",
+    severity="medium",
+    fix="Remove the parameters from the boot loader's configuration and boot again.",
+)
+def test_mitigations_on(kernel: Kernel) -> None:
+    """One word on the kernel's command line turns off what keeps containers from reading one
+    another's memory, or what makes the kernel hard to exploit. It is often left from a test."""
+    last = {name: values[-1] for name, values in kernel.cmdline.items()}
+    off = {f"{name}={OFF[name]}" for name, value in last.items() if OFF.get(name) == value}
+    off |= {name for name in NO if last.get(name) == ""}
+    off |= {f"kpti={value}" for value in ("0", "off", "n") if last.get("kpti") == value}
+    vectors = set(last.get("mitigations", "").replace(";", ",").split(","))
+    off |= {f"mitigations={each}" for each in vectors & {"off", *VECTORS}}
+    expect(off, equals=set(), what="protections that the boot line switches off")
+
+
+@control(
+    title="User namespaces are there for what needs them, and bounded",
+    severity="low",
+    fix="Set user.max_user_namespaces in a file in /etc/sysctl.d: some ten thousand where rootless "
+    "or remapped containers run, less or 0 where none do.",
+)
+def test_user_namespaces(kernel: Kernel, engines: Engines, processes: Processes) -> None:
+    """Rootless engines and remapped users rest on user namespaces: with none allowed, they fail
+    or fall back to root. Where the bound has been lifted, one container can use up the kernel's
+    memory with them."""
+    allowed = kernel.number("user.max_user_namespaces")
+    if allowed is None:
+        expect(kernel.option("CONFIG_USER_NS"), equals="y", what="CONFIG_USER_NS")
+        return
+    needed = any(each.rootless or "userns" in each.security_options for each in engines.engines)
+    spaces = {each.spaces["user"] for each in processes if "user" in each.spaces}
+    if needed or len(spaces) > 1:
+        expect(allowed, at_least=1, what="user.max_user_namespaces")
+    threads = kernel.number("kernel.threads-max") or 0
+    bound = max(threads // 2, 1 << 20)
+    expect(allowed, at_most=bound, what="user.max_user_namespaces")
+
+
+@control(
+    title="Only privileged users create user namespaces",
+    severity="medium",
+    level=2,
+    fix="Set kernel.apparmor_restrict_unprivileged_userns = 1 (Ubuntu) or "
+    "kernel.unprivileged_userns_clone = 0 (Debian) in a file in /etc/sysctl.d.",
+)
+def test_unprivileged_user_namespaces(kernel: Kernel, engines: Engines) -> None:
+    """Most ways to take over the kernel from an ordinary account of late years began with a user
+    namespace, in which the account is root. Rootless engines need them; other hosts do not."""
+    clone = kernel.number("kernel.unprivileged_userns_clone")
+    restricted = kernel.number("kernel.apparmor_restrict_unprivileged_userns")
+    if clone is None and restricted is None:
+        raise NotApplicable("this kernel has no setting for it")
+    if any(each.rootless for each in engines.engines):
+        raise NotApplicable("a rootless engine needs them")
+    if restricted is not None and restricted != 1 and clone is None:
+        expect(restricted, equals=1, what="kernel.apparmor_restrict_unprivileged_userns")
+    elif restricted != 1:
+        expect(clone, equals=0, what="kernel.unprivileged_userns_clone")
+    else:
+        expect(restricted, equals=1, what="kernel.apparmor_restrict_unprivileged_userns")

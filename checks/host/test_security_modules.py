@@ -1,0 +1,71 @@
+"""Mandatory access control that holds containers in."""
+
+from __future__ import annotations
+
+from hullcheck.control import NotApplicable, control, expect
+from hullcheck.facts.docker import Engines
+from hullcheck.facts.kernel import Kernel
+from hullcheck.facts.lsm import LSM
+
+
+@control(
+    title="AppArmor or SELinux confines containers",
+    severity="high",
+    fix="Boot with the distribution's security module on (apparmor=1 security=apparmor, or "
+    "SELINUX=enforcing in /etc/selinux/config), install its tools, and restart the engine.",
+)
+def test_lsm_enforcing(lsm: LSM, engines: Engines) -> None:
+    """Should a container's process become root on the host, a security module is what still
+    keeps it from the host's files. One of the two is enough; both need the kernel and the engine
+    to play along: without its profile, a container under AppArmor runs unconfined."""
+    if lsm.selinux.enforcing:
+        expect("SELinux", equals="SELinux", what="the enforcing security module")
+        return
+    mode = "permissive" if lsm.selinux.enabled else "off"
+    on = lsm.apparmor.enabled
+    if not expect(on, equals=True, what=f"AppArmor, with SELinux {mode},"):
+        return
+    for engine in engines.engines:
+        if not engine.rootless:
+            used = "apparmor" in engine.security_options
+            expect(used, equals=True, what=f"AppArmor in {engine}")
+    if any(not engine.rootless for engine in engines.engines):
+        state = lsm.apparmor.profiles.get("docker-default")
+        expect(state, one_of=("enforce", "kill"), what="AppArmor profile docker-default")
+
+
+@control(
+    title="Engines' AppArmor profiles are enforced",
+    severity="high",
+    fix="Run aa-enforce on the profile, or restart the engine to load it again.",
+)
+def test_apparmor_profiles(lsm: LSM) -> None:
+    """A profile in complain mode only writes to the log what it would have denied, while every
+    inspection of the container shows it as confined."""
+    if not lsm.apparmor.enabled:
+        raise NotApplicable("AppArmor is not the security module of this host")
+    profiles = lsm.apparmor.engine_profiles
+    if not profiles:
+        raise NotApplicable("no engine has loaded a profile")
+    for name, mode in sorted(profiles.items()):
+        expect(mode, one_of=("enforce", "kill"), what=f"mode of AppArmor profile {name}")
+
+
+@control(
+    title="SELinux enforces, now and after the next boot",
+    severity="high",
+    fix="Set SELINUX=enforcing in /etc/selinux/config, remove enforcing=0 and selinux=0 from the "
+    "boot line, and run setenforce 1.",
+)
+def test_selinux_enforcing(lsm: LSM, kernel: Kernel) -> None:
+    """In permissive mode SELinux only writes to the log. Often it was set so to find a fault and
+    has stayed so; and where only setenforce was run, the next boot undoes it."""
+    selinux = lsm.selinux
+    if not selinux.enabled and lsm.apparmor.enabled:
+        raise NotApplicable("AppArmor is the security module of this host")
+    if not selinux.enabled and not selinux.configured:
+        raise NotApplicable("this host has no SELinux")
+    expect(selinux.enforcing, equals=True, what="SELinux enforcing")
+    expect(selinux.configured, equals="enforcing", what="SELINUX in /etc/selinux/config")
+    boot = kernel.cmdline.get("enforcing", ("1",))[-1]
+    expect(boot, equals="1", what="enforcing= on the boot line")
