@@ -7,6 +7,7 @@ control broke) and ``?`` (nobody knows yet), so that they stand out without colo
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ __all__ = ["Recordings", "render"]
 
 Recordings = Callable[[str], Sequence[Evidence]]
 """Gives the recording of a host by its name; evidence numbers are indexes into it."""
+
+_OPEN = (Status.ERROR, Status.UNKNOWN)
 
 _DETAILED = 20
 """With more hosts than this, only -v prints every host's own table."""
@@ -116,9 +119,10 @@ def _host(
             lines.append(f"{len(rows) - len(shown_rows)} more pass or do not apply.")
         lines += _unanswered(unanswered, page)
         if page.verbose:
-            lines += _details(rows, recording, page)
+            lines += _details(rows, page)
         if len(lines) > 1:
             parts.append("\n".join(lines))
+    parts += _commands(verdicts.values(), recording, page)
     counts = totals(each.status for each in verdicts.values())
     return [*parts, page.counts(counts, f"{safe(host.name)}:")]
 
@@ -193,8 +197,8 @@ def _ranges(ids: Sequence[str]) -> str:
     """Return numbers in one line: three or more in a row as the first and the last."""
     runs: list[list[str]] = []
     for each in ids:
-        head, _, tail = each.rpartition(".")
-        before = f"{head}.{int(tail) - 1}" if tail.isdigit() else ""
+        tail = re.search("[0-9]+$", each)
+        before = f"{each[: tail.start()]}{int(tail[0]) - 1}" if tail else ""
         if runs and runs[-1][-1] == before:
             runs[-1].append(each)
         else:
@@ -221,7 +225,7 @@ def _table(rows: Sequence[_Row], page: Page) -> str:
     return tabulated(cells, headers)
 
 
-def _details(rows: Iterable[_Row], recording: Sequence[Evidence], page: Page) -> list[str]:
+def _details(rows: Iterable[_Row], page: Page) -> list[str]:
     """Return, for -v, what each verdict rests on."""
     lines = []
     for row in rows:
@@ -232,14 +236,9 @@ def _details(rows: Iterable[_Row], recording: Sequence[Evidence], page: Page) ->
                 lines += page.lines(_told(finding), "    ")
             if (rest := len(verdict.findings) - _DETAILED) > 0:
                 lines.append(f"    ... and {rest} more findings")
-            for number in verdict.evidence[:_DETAILED]:
-                if number < len(recording):
-                    lines += page.lines(_asked(number, recording[number]), "    ")
-            if (rest := len(verdict.evidence) - _DETAILED) > 0:
-                lines.append(f"    ... and {rest} more lines of evidence")
-            if not recording and verdict.evidence:
-                numbers = ", ".join(map(str, verdict.evidence[:_DETAILED]))
-                lines += page.lines(f"evidence lines {numbers}", "    ")
+            if verdict.evidence:
+                told = f"evidence: {_ranges([str(number) for number in verdict.evidence])}"
+                lines += page.lines(told, "    ")
     return lines
 
 
@@ -248,6 +247,16 @@ def _told(finding: Finding) -> str:
     if finding.expected is not None or finding.observed is not None:
         about += f"; expected {shown(finding.expected)}; observed {shown(finding.observed)}"
     return f"{about}; {safe(finding.reason, 400)}" if finding.reason else about
+
+
+def _commands(verdicts: Iterable[Verdict], recording: Sequence[Evidence], page: Page) -> list[str]:
+    """Return, for -v, the commands that verdicts rest on, by their numbers."""
+    numbers = sorted({number for each in verdicts for number in each.evidence})
+    lines = [page.heading("Commands, by their number in the recording")]
+    for number in numbers:
+        if number < len(recording):
+            lines += page.lines(_asked(number, recording[number]))
+    return ["\n".join(lines)] if len(lines) > 1 else []
 
 
 def _asked(number: int, evidence: Evidence) -> str:
@@ -261,13 +270,17 @@ def _glance(
     controls: Mapping[str, Control],
     page: Page,
 ) -> list[str]:
-    """Return the failures of one host, most severe first: the last thing that is printed."""
+    """Return what fails on one host, most severe first, and what is not known."""
     failing = sorted(
         (each for each in verdicts.values() if each.status is Status.FAIL),
         key=lambda each: (severity_rank(each.control, controls), each.control),
     )
+    opened = [name for name in sorted(verdicts) if verdicts[name].status in _OPEN]
+    told = f"Not known ({len(opened)}): {', '.join(opened if page.verbose else opened[:12])}"
+    more = f" and {len(opened) - 12} more" if len(opened) > 12 and not page.verbose else ""
+    unknown = "\n".join(page.lines(f"{told}{more}.")) if opened else ""
     if not failing:
-        return []
+        return [unknown]
     numbers: dict[str, list[str]] = {}
     for item in benchmark.items:
         for name in item.controls:
@@ -281,7 +294,7 @@ def _glance(
         lines += [page.paint(line, "31") for line in told]
     if len(failing) > 12 and not page.verbose:
         lines.append(f"... and {len(failing) - 12} more, above.")
-    return ["\n".join(lines)]
+    return ["\n".join(lines), unknown]
 
 
 def _end(run: Run, benchmark: Benchmark, page: Page) -> str:
