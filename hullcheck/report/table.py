@@ -275,12 +275,8 @@ def _glance(
         (each for each in verdicts.values() if each.status is Status.FAIL),
         key=lambda each: (severity_rank(each.control, controls), each.control),
     )
-    opened = [name for name in sorted(verdicts) if verdicts[name].status in _OPEN]
-    told = f"Not known ({len(opened)}): {', '.join(opened if page.verbose else opened[:12])}"
-    more = f" and {len(opened) - 12} more" if len(opened) > 12 and not page.verbose else ""
-    unknown = "\n".join(page.lines(f"{told}{more}.")) if opened else ""
     if not failing:
-        return [unknown]
+        return _open(verdicts, page)
     numbers: dict[str, list[str]] = {}
     for item in benchmark.items:
         for name in item.controls:
@@ -294,7 +290,16 @@ def _glance(
         lines += [page.paint(line, "31") for line in told]
     if len(failing) > 12 and not page.verbose:
         lines.append(f"... and {len(failing) - 12} more, above.")
-    return ["\n".join(lines), unknown]
+    return ["\n".join(lines), *_open(verdicts, page)]
+
+
+def _open(verdicts: Mapping[str, Verdict], page: Page) -> list[str]:
+    """Return which controls nobody has an answer to."""
+    names = sorted(name for name, each in verdicts.items() if each.status in _OPEN)
+    shown_names = names if page.verbose else names[:12]
+    more = f" and {len(names) - 12} more" if len(names) > len(shown_names) else ""
+    told = page.lines(f"Not known ({len(names)}): {', '.join(shown_names)}{more}.")
+    return ["\n".join(told)] if names else []
 
 
 def _end(run: Run, benchmark: Benchmark, page: Page) -> str:
