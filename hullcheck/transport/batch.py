@@ -7,6 +7,7 @@ marks carry a nonce that only the script knows.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shlex
@@ -30,8 +31,11 @@ LD_PRELOAD LD_LIBRARY_PATH DOCKER_HOST DOCKER_CONFIG \
 DOCKER_CONTEXT CONTAINER_HOST XDG_CONFIG_HOME GREP_OPTIONS POSIXLY_CORRECT TERM; unalias -a
 umask 077; cd /; set +e
 hc_mark() { printf '\\n%s%s\\n' "$hc_nonce" "$1"; printf '\\n%s%s\\n' "$hc_nonce" "$1" >&2; }
-hc_end() { for hc_c in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do hc_end "$hc_c"; done
-kill -9 "$1" 2>/dev/null; }
+hc_born() { hc_b=; read -r hc_b <"/proc/$1/stat" && set -- $hc_b && hc_b=${22}; } 2>/dev/null
+hc_end() { set -- "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null); kill -9 "$1" 2>/dev/null
+shift; for hc_c in "$@"; do hc_end "$hc_c"; done; }
+hc_stop() { hc_born "$1"; if [ -n "$2" ] && [ "$hc_b" = "$2" ]; then hc_end "$1"; fi; }
+hc_born $$; hc_me="$$ $hc_b"
 """
 
 
@@ -65,7 +69,7 @@ class Sink:
         self.jobs = work
         self.nonce = nonce
         self.done: list[Evidence] = []
-        self.pid = 0
+        self.shell = ""
         self.overflow = False
         self._nonce = nonce.encode()
         self._buffers = {"out": bytearray(), "err": bytearray()}
@@ -115,10 +119,10 @@ class Sink:
 
     def _body(self, frame: bytes, position: int) -> bytes:
         """Cut everything up to and with the begin mark off a frame."""
-        begin = re.compile(b"\n%s<%d (\\d+)\n" % (self._nonce, position)).search(frame)
+        begin = re.compile(b"\n%s<%d (\\d+ \\d*)\n" % (self._nonce, position)).search(frame)
         if begin is None:
             return frame
-        self.pid = int(begin[1])
+        self.shell = begin[1].decode()
         return frame[begin.end() :]
 
     def _complete(self) -> None:
@@ -170,7 +174,7 @@ class Batch:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._hung = 0
+        self._hung = ""
         self._lost = ""
         self._reached = False
         self._refused: Unreachable | None = None
@@ -202,15 +206,9 @@ class Batch:
                 if not self._reached:
                     raise
                 broken = str(unreachable)
-            self._reached = self._reached or sink.started
-            finished = list(sink.done)
-            if len(finished) < len(left):
-                if not sink.started and not broken:
-                    said = sink.preamble or "it said nothing"
-                    raise Unreachable("shell", f"the host did not run /bin/sh -s: {said}")
-                if sink.started:
-                    finished.append(sink.interrupted(self._why(sink, broken)))
-                self._hung = sink.pid
+            if sink.started:
+                self._reached, self._hung = True, ""
+            finished = [*sink.done, *self._unfinished(sink, broken)]
             again: list[Job] = []
             for job, evidence in zip(left, finished, strict=False):
                 parts = job.split(evidence)
@@ -223,6 +221,19 @@ class Batch:
                 self._give_up(broken)
             reconnects -= bool(broken)
 
+    def _unfinished(self, sink: Sink, broken: str) -> list[Evidence]:
+        """Return what there is of the command that a script did not get beyond, if any."""
+        if len(sink.done) == len(sink.jobs):
+            return []
+        if not sink.started:
+            if broken:
+                return []
+            said = sink.preamble or "it said nothing"
+            raise Unreachable("shell", f"the host did not run /bin/sh -s: {said}")
+        evidence = sink.interrupted(self._why(sink, broken))
+        self._hung = sink.shell
+        return [evidence]
+
     def _give_up(self, broken: str) -> None:
         if not self._reached:
             raise Unreachable("lost", f"the connection broke twice: {broken}")
@@ -231,9 +242,9 @@ class Batch:
     def _script(self, sink: Sink, work: Sequence[Job]) -> bytes:
         lines = [f"hc_nonce={sink.nonce}"]
         if self._hung:
-            lines.append(f"hc_end {self._hung}")
+            lines.append(f"hc_stop {self._hung}")
         for position, each in enumerate(work):
-            lines.append(f'hc_mark "<{position} $$"')
+            lines.append(f'hc_mark "<{position} $hc_me"')
             lines.append(f"( eval {shlex.quote(each.command)} ) </dev/null")
             lines.append(f'hc_mark ">{position} $?"')
         text = PROLOGUE + "\n".join(lines) + "\nexit 0\n"
@@ -250,8 +261,15 @@ class Batch:
         return "the shell ended before the command did"
 
     def close(self) -> None:
-        """Close the shell's connection."""
-        self._shell.close()
+        """End what hung, and close the shell's connection."""
+        try:
+            if self._hung and not self._lost:
+                last = [single(Want(":", seconds=0))]
+                sink = Sink(last, secrets.token_hex(16))
+                with contextlib.suppress(Lost, Unreachable):
+                    self._shell.stream(self._script(sink, last), sink)
+        finally:
+            self._shell.close()
 
 
 def _unanswered(asked: Want, why: str) -> Evidence:

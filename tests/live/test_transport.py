@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -341,7 +340,7 @@ def test_a_key_with_a_passphrase_is_named(desk: Desk) -> None:
     assert "passphrase" in str(refusal)
 
 
-@contextmanager
+@contextlib.contextmanager
 def agent(folder: Path, *keys: Path) -> Iterator[str]:
     path = str(folder / "agent")
     running = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
@@ -570,6 +569,23 @@ def test_a_command_that_reads_hangs_ends_the_shell_or_makes_no_sense(desk: Desk)
     assert last.text == "/\n"
 
 
+def test_what_hung_last_is_ended(desk: Desk) -> None:
+    session = desk.session()
+    hang = Want("sleep 98.7654; sleep 98.7653", frozenset({0}), -9.6)
+    assert "timed out" in session.ask(hang)[0].trouble
+    assert _running("sleep\0" + "98.765")
+    session.close()
+    assert not _running("sleep\0" + "98.765")
+
+
+def _running(start: str) -> list[str]:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(file.read_text(errors="replace"))
+    return [line for line in found if line.startswith(start)]
+
+
 def test_marks_cannot_be_forged(desk: Desk) -> None:
     forged = want(
         'tr "\\000" "\\n" </proc/$$/cmdline; set | grep hc_ ; '
@@ -596,13 +612,16 @@ def test_both_streams_at_once_and_a_long_script(desk: Desk) -> None:
     assert len(answers[-1].output) == len(answers[-1].evidence.stderr) == 5_000_000
 
 
+def deadly(*pids: int) -> Want:
+    return want(f"kill -9 {' '.join(map(str, pids))}; sleep 9")
+
+
 def test_a_server_that_dies_half_way(desk: Desk, lab: Lab) -> None:
     session = desk.session()
     session.ask(want("true"))
-    victims = lab.web.sessions()
-    killer = threading.Timer(0.3, lambda: [os.kill(pid, signal.SIGKILL) for pid in victims])
-    killer.start()
-    first, dying, after = session.ask(want("echo first"), want("sleep 8"), want("echo after"))
+    first, dying, after = session.ask(
+        want("echo first"), deadly(*lab.web.sessions()), want("echo after")
+    )
     assert first.text == "first\n"
     assert dying.trouble.endswith("connection lost: the server hung up")
     assert after.text == "after\n"
@@ -611,19 +630,17 @@ def test_a_server_that_dies_half_way(desk: Desk, lab: Lab) -> None:
 def test_a_server_that_does_not_come_back(desk: Desk, lab: Lab) -> None:
     doomed = Sshd("127.0.0.35", desk.folder)
     doomed.authorized.write_text(Path(f"{lab.key}.pub").read_text())
-    desk.folder.chmod(0o755)
     doomed.start()
-    desk.known.write_text(doomed.known)
-    session = desk.session("127.0.0.35")
-
-    def kill() -> None:
-        victims = doomed.sessions()
+    try:
+        desk.known.write_text(doomed.known)
+        session = desk.session("127.0.0.35")
+        session.ask(want("true"))
+        assert doomed.process
+        first, dying, after = session.ask(
+            want("echo first"), deadly(doomed.process.pid, *doomed.sessions()), want("echo after")
+        )
+    finally:
         doomed.stop()
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-
-    threading.Timer(0.3, kill).start()
-    first, dying, after = session.ask(want("echo first"), want("sleep 8"), want("echo after"))
     assert first.text == "first\n"
     assert "connection lost" in dying.trouble
     assert "connection lost" in after.trouble
