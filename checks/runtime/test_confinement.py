@@ -1,0 +1,162 @@
+"""What the kernel forbids the processes of containers."""
+
+import json
+
+from hullcheck.control import NotApplicable, Unknown, control, expect
+from hullcheck.facts.containers import Container
+from hullcheck.facts.files import Files
+from hullcheck.facts.lsm import LSM
+from hullcheck.facts.mounts import covering
+
+UNCONFINED_TYPES = (
+    "container_runtime_t", "docker_t", "init_t", "initrc_t", "kernel_t", "spc_t", "super_t",
+    "unconfined_service_t", "unconfined_t",
+)  # fmt: skip
+
+MASKED = (
+    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
+)  # fmt: skip
+READ_ONLY = (
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys",
+)  # fmt: skip
+
+SELINUX_FIELDS = 4
+
+
+@control(
+    title="Every process in a container has an AppArmor profile in enforce mode",
+    severity="high",
+    fix="Start it without --security-opt apparmor=unconfined and load the profile it names.",
+)
+def test_apparmor_profile(container: Container, lsm: LSM) -> None:
+    """AppArmor's profile for containers denies writes to the kernel's control files and mounts,
+    whatever else went wrong. A profile that only complains denies nothing."""
+    if not lsm.apparmor.enabled:
+        raise NotApplicable("the kernel has no AppArmor enabled")
+    asked = [value for name, value in container.security_options if name == "apparmor"]
+    expect(asked, without=("unconfined",), what="AppArmor profile asked for")
+    named = str(container.inspect.get("AppArmorProfile") or "")
+    expect(named != "unconfined", equals=True, what="AppArmor profile other than unconfined")
+    if not container.running:
+        expect(container.privileged, equals=False, what="privileged, and so unconfined")
+    for process in container.processes:
+        found = container.confinement
+        label = found.apparmor.get(process.pid) or found.labels.get(process.pid)
+        if not label:
+            raise Unknown(f"cannot read the AppArmor label of {process}")
+        mode = label.rpartition(" (")[2].rstrip(")")
+        expect(mode, one_of=("enforce", "kill"), what=f"mode of {label} of {process}")
+
+
+@control(
+    title="Every process in a container has a container's SELinux label",
+    severity="high",
+    fix="Start it without --security-opt label=disable, and the daemon with selinux-enabled.",
+)
+def test_selinux_label(container: Container, lsm: LSM) -> None:
+    """SELinux keeps a container that broke out from the host's files, and containers from each
+    other's, if its processes carry a container type and categories of their own."""
+    if not lsm.selinux.enabled:
+        raise NotApplicable("the kernel has no SELinux enabled")
+    asked = [value for name, value in container.security_options if name == "label"]
+    expect(asked, without=("disable",), what="SELinux label asked for")
+    if not container.running:
+        on = container.engine.setting("selinux-enabled").value
+        expect(on, equals=True, what="selinux-enabled of the engine")
+        expect(container.privileged, equals=False, what="privileged, and so unconfined")
+    for process in container.processes:
+        label = container.confinement.labels.get(process.pid, "")
+        fields = label.split(":", SELINUX_FIELDS)
+        if len(fields) < SELINUX_FIELDS:
+            raise Unknown(f"cannot read the SELinux label of {process}")
+        kind, level = fields[2], ":".join(fields[3:])
+        expect({kind}, without=UNCONFINED_TYPES, what=f"SELinux type of {process}")
+        expect("c" in level.rpartition(":")[2], equals=True, what=f"categories of {process}")
+
+
+@control(
+    title="Every process in a container is under a seccomp filter",
+    severity="high",
+    fix="Start it without --security-opt seccomp=unconfined, with the engine's profile.",
+)
+def test_seccomp(container: Container) -> None:
+    """Most holes in the kernel lie behind system calls that no ordinary program makes. Whether
+    a filter is attached the kernel tells for every process; that a profile is named in a
+    description says nothing if the engine or the kernel did not apply it."""
+    asked = [value for name, value in container.security_options if name == "seccomp"]
+    for profile in asked:
+        expect(_denies(profile), equals=True, what="a seccomp profile asked for that denies")
+    for process in container.processes:
+        if expect(process.seccomp, one_of=(1, 2), what=f"seccomp mode of {process}"):
+            count = process.seccomp_filters
+            if process.seccomp == 2 and count is not None:
+                expect(count, at_least=1, what=f"seccomp filters of {process}")
+    if not container.running:
+        expect(container.privileged, equals=False, what="privileged, and so without a filter")
+        default = container.engine.security_options.get("seccomp")
+        expect(default is not None, equals=True, what="seccomp known to the engine")
+        if not asked and default is not None:
+            profile = default.get("profile", "default")
+            expect(profile != "unconfined", equals=True, what="the engine's own profile denies")
+
+
+def _denies(profile: str) -> bool:
+    """Whether a profile of ``--security-opt seccomp=`` denies anything at all."""
+    if not profile.startswith("{"):
+        return profile != "unconfined"
+    try:
+        parsed = json.loads(profile)
+        actions = [str(parsed["defaultAction"])]
+        actions += [str(rule["action"]) for rule in parsed.get("syscalls") or []]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Unknown("the seccomp profile asked for makes no sense") from None
+    return any(action not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") for action in actions)
+
+
+@control(
+    title="The kernel's secrets in /proc and /sys are hidden from containers",
+    severity="high",
+    fix="Start it without --security-opt systempaths=unconfined and without --privileged.",
+)
+def test_masked_paths(container: Container, files: Files) -> None:
+    """Some files in /proc and /sys are not confined by namespaces: memory, keys, timers and
+    firmware of the host. Engines mount something empty over each; the container's own list of
+    mounts tells whether it is there."""
+    present = [file.path for file in files.all(MASKED) if file.exists]
+    if not container.running:
+        asked = container.asked("MaskedPaths")
+        expect(container.privileged, equals=False, what="privileged, and so unmasked")
+        if asked is not None:
+            expect(set(MASKED) - set(asked), equals=set(), what="paths left open")
+        return
+    for path in present:
+        mount = covering(container.mounts, path)
+        bare = mount is None or mount.fstype in ("proc", "sysfs")
+        expect(bare, equals=False, what=f"{path} open")
+
+
+@control(
+    title="Containers cannot write the kernel's settings",
+    severity="critical",
+    fix="Start it without --security-opt systempaths=unconfined and without --privileged.",
+)
+def test_read_only_paths(container: Container, files: Files) -> None:
+    """Who can write /proc/sys or /sys decides which program the host's kernel runs when a
+    process crashes, and can stop or crash the host."""
+    present = [file.path for file in files.all(READ_ONLY) if file.exists]
+    if not container.running:
+        asked = container.asked("ReadonlyPaths")
+        expect(container.privileged, equals=False, what="privileged, and so writable")
+        if asked is not None:
+            missing = set(READ_ONLY) - {"/sys"} - set(asked)
+            expect(missing, equals=set(), what="paths left writable")
+        return
+    for path in present:
+        mount = covering(container.mounts, path)
+        writable = mount is not None and not mount.read_only
+        expect(writable, equals=False, what=f"{path} writable")
+    for mount in container.mounts:
+        if mount.fstype == "cgroup":
+            writable = not mount.read_only
+            expect(writable, equals=False, what=f"cgroup files at {mount.target} writable")

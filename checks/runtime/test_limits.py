@@ -1,0 +1,165 @@
+"""How much of the host a container can use up."""
+
+from hullcheck.control import control, expect
+from hullcheck.facts.containers import Container
+from hullcheck.facts.machine import Machine
+from hullcheck.inventory.policy import Policy
+
+RETRIES = 5
+OPEN_FILES = 1048576
+FAVOURED = -500
+
+
+@control(
+    title="Every container has a memory limit",
+    severity="medium",
+    fix="Start it with --memory, on a host whose kernel has the memory controller.",
+)
+def test_memory_limit(container: Container, machine: Machine) -> None:
+    """A container without a limit can use up the host's memory until the kernel kills what it
+    finds, be it another container or a service of the host. What counts is what the kernel
+    enforces, on the container or a cgroup above it; a limit as large as the host is none."""
+    asked = int(container.asked("Memory", 0))
+    if not container.running:
+        expect(0 < asked < machine.memory, equals=True, what="a memory limit asked for")
+        return
+    found = container.limits.memory
+    if expect(found is not None, equals=True, what=_limited("memory", asked)):
+        expect(found, at_most=machine.memory - 1, what="memory limit")
+        if asked:
+            expect(found, at_most=asked, what="memory limit in effect")
+
+
+@control(
+    title="Every container has its share of the processors set",
+    severity="low",
+    fix="Start it with --cpu-shares other than 1024, or with --cpus.",
+)
+def test_cpu_limit(container: Container) -> None:
+    """With equal shares for all, one busy container slows down those that matter more. A weight
+    or a limit, on the container or a cgroup above it, says who goes first."""
+    shares = int(container.asked("CpuShares", 0))
+    quota = int(container.asked("NanoCpus", 0)) > 0 or int(container.asked("CpuQuota", 0)) > 0
+    weighted = shares not in (0, 1024)
+    if not container.running:
+        expect(weighted or quota, equals=True, what="a share or limit of processor time asked for")
+        return
+    limits = container.limits
+    if quota:
+        expect(limits.cpus is not None, equals=True, what="the limit asked for, in effect")
+    if weighted:
+        expect(limits.share, equals=True, what="the share asked for, in effect")
+    either = limits.share or limits.cpus is not None
+    expect(either, equals=True, what="a share or limit of processor time in effect")
+
+
+@control(
+    title="Every container has a limit of processes",
+    severity="medium",
+    fix="Start it with --pids-limit, on a host whose kernel has the pids controller.",
+)
+def test_pids_limit(container: Container, machine: Machine) -> None:
+    """A fork bomb in one container takes the host's last process number, and then nobody can
+    log in to end it. A limit as large as the host's own is none."""
+    asked = int(container.asked("PidsLimit", 0))
+    if not container.running:
+        expect(0 < asked < machine.pids, equals=True, what="a limit of processes asked for")
+        return
+    found = container.limits.pids
+    if expect(found is not None, equals=True, what=_limited("processes", max(asked, 0))):
+        expect(found, at_most=machine.pids - 1, what="limit of processes")
+        if asked > 0:
+            expect(found, at_most=asked, what="limit of processes in effect")
+
+
+def _limited(what: str, asked: int) -> str:
+    return f"a limit of {what} in effect" + (f" ({asked} was asked for)" if asked else "")
+
+
+@control(
+    title="No process in a container has unbounded resource limits",
+    severity="low",
+    fix="Start it with --ulimit nofile=… and a pids limit, or set default-ulimits in daemon.json.",
+)
+def test_ulimits(container: Container) -> None:
+    """Open files cost the host kernel memory that no memory limit of older kernels counts. An
+    engine started without a limit hands that down to its containers."""
+    if not container.running:
+        asked = {str(each.get("Name")): each for each in container.asked("Ulimits", [])}
+        hard = int(asked.get("nofile", {}).get("Hard", OPEN_FILES))
+        expect(hard, at_most=OPEN_FILES, what="limit of open files asked for")
+        expect(hard, at_least=0, what="limit of open files asked for")
+        return
+    bounded = container.limits.pids is not None
+    for process in container.processes:
+        limits = container.confinement.limits.get(process.pid)
+        if limits is None:
+            continue
+        hard_files = _number(limits.get("Max open files"))
+        expect(hard_files, at_most=OPEN_FILES, what=f"limit of open files of {process}")
+        if not bounded:
+            many = limits.get("Max processes", ("", "unlimited"))[1]
+            expect(many != "unlimited", equals=True, what=f"a limit of processes of {process}")
+
+
+def _number(limit: tuple[str, str] | None) -> float:
+    return float(limit[1]) if limit and limit[1].isdecimal() else float("inf")
+
+
+@control(
+    title="No container is spared when memory runs out",
+    severity="low",
+    fix="Start it without --oom-score-adj below -500 and without --oom-kill-disable.",
+)
+def test_oom_score(container: Container) -> None:
+    """When memory runs out the kernel ends what scores highest. A container that is spared has
+    a service of the host ended in its place."""
+    expect(bool(container.asked("OomKillDisable")), equals=False, what="OOM killer disabled")
+    expect(
+        int(container.asked("OomScoreAdj", 0)), at_least=FAVOURED + 1, what="OOM score asked for"
+    )
+    for process in container.processes:
+        score = container.confinement.oom_score_adj.get(process.pid)
+        if score is not None:
+            expect(score, at_least=FAVOURED + 1, what=f"OOM score adjustment of {process}")
+
+
+@control(
+    title="A container that keeps failing is not restarted for ever",
+    severity="low",
+    fix="Start it with --restart=on-failure:5, or let an orchestrator restart it.",
+)
+def test_restart_limit(container: Container) -> None:
+    """A container that fails and is started again without end can keep a host busy, and hides
+    that somebody is trying out how to make it fail."""
+    policy = container.asked("RestartPolicy", {})
+    name, retries = str(policy.get("Name") or "no"), int(policy.get("MaximumRetryCount") or 0)
+    if expect(name, one_of=("no", "on-failure"), what="restart policy") and name == "on-failure":
+        expect(1 <= retries <= RETRIES, equals=True, what=f"{retries} retries being 1 to {RETRIES}")
+
+
+@control(
+    title="Containers run under the cgroup they are meant to",
+    severity="low",
+    fix="Start it without --cgroup-parent, or list that parent in the policy's cgroup_parents.",
+)
+def test_cgroup_parent(container: Container, policy: Policy) -> None:
+    """Limits that were set for all containers are set on the cgroup above them. One that was
+    started under another parent, or moved there, escapes them."""
+    default = str(container.engine.setting("cgroup-parent").value or "")
+    asked = str(container.asked("CgroupParent", ""))
+    expect(asked, one_of=("", default, *policy.cgroup_parents), what="cgroup parent asked for")
+    if not container.running:
+        return
+    usual = () if asked or default else ("docker", "system.slice", "user.slice")
+    wanted = {
+        each.rstrip("/").rpartition("/")[2]
+        for each in (asked, default, *policy.cgroup_parents, *usual)
+        if each
+    }
+    for controller in ("", "memory", "pids", "cpu"):
+        above, found, _ = container.init.cgroups.get(controller, "").partition(container.id)
+        if found:
+            parent = above.rpartition("/")[0].rpartition("/")[2]
+            name = controller or "v2"
+            expect(parent, one_of=sorted(wanted), what=f"parent of its {name} cgroup")

@@ -1,0 +1,146 @@
+"""What of the host containers see and may write."""
+
+from collections.abc import Iterator
+
+from hullcheck.control import control, expect
+from hullcheck.facts.containers import Container
+from hullcheck.facts.exposures import Exposure
+from hullcheck.facts.mounts import Mount, covering, place_of, within
+from hullcheck.facts.runtime_sockets import RuntimeSockets
+from hullcheck.inventory.policy import Policy
+
+TREES = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root",
+    "/run/containerd", "/run/crio", "/run/dbus", "/run/docker", "/run/podman", "/run/systemd",
+    "/sbin", "/sys", "/usr", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker",
+    "/var/lib/dpkg", "/var/lib/kubelet", "/var/lib/rpm", "/var/lib/systemd", "/var/spool/cron",
+)  # fmt: skip
+"""Directories of which no part belongs in a container."""
+
+WHOLES = ("/home", "/run", "/var/log")
+"""Directories that do not belong in a container as a whole, nor what contains them."""
+
+PUBLIC = (
+    "/etc/ca-certificates", "/etc/localtime", "/etc/pki/ca-trust/extracted", "/etc/ssl/certs",
+    "/etc/timezone", "/usr/share/ca-certificates", "/usr/share/zoneinfo",
+)  # fmt: skip
+"""What everybody may know: no harm in a container that cannot write it."""
+
+HOME_DEPTH = 2
+
+NODES = (
+    "b *:* m", "c *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
+    "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 10:200 rwm", "c 136:* rwm",
+)  # fmt: skip
+"""Device files that every container may use (runc, specconv/devices): null, zero, tty …"""
+
+
+@control(
+    title="No sensitive directory of the host is mounted into a container",
+    severity="high",
+    fix="Mount the one file or data directory it needs, read-only; list it in host_paths.",
+)
+def test_host_paths(container: Container, policy: Policy, mounts: list[Mount]) -> None:
+    """With the host's configuration, programs, devices or kernel files, or a directory that
+    contains them, a container reads the host's secrets or, if writable, takes it over. What is
+    behind a mount is decided by file system and directory, not by its name: a symlink, another
+    bind, a volume made of a directory or a parent of it are all the same place."""
+    root = container.engine.root_dir
+    found = [
+        str(each)
+        for each in container.exposures
+        if any(_sensitive(each, root, mounts)) and not _allowed(each, policy)
+    ]
+    expect(found, equals=[], what="sensitive places of the host mounted")
+
+
+def _sensitive(exposure: Exposure, root: str, host: list[Mount]) -> Iterator[bool]:
+    names = exposure.names or ((exposure.source,) if exposure.source else ())
+    public = any(within(name, each) for name in names for each in PUBLIC)
+    if public and not exposure.writable:
+        return
+    for name in names:
+        yield any(within(name, tree) or within(tree, name) for tree in (*TREES, root))
+        yield any(within(whole, name) for whole in WHOLES)
+        yield within(name, "/home") and _private(name)
+    # Mounted over on the host, it may have no name there: then its place tells.
+    yield any(exposure.shows(place_of(host, path)) for path in (*TREES, *WHOLES, root))
+
+
+def _private(name: str) -> bool:
+    """Whether a path below /home is a whole home, or hidden in one: keys, tokens, histories."""
+    parts = name.split("/")[HOME_DEPTH:]
+    return len(parts) == 1 or parts[1].startswith(".")
+
+
+def _allowed(exposure: Exposure, policy: Policy) -> bool:
+    return bool(exposure.names) and any(
+        within(name, path.rstrip("/") or "/") for name in exposure.names
+        for path in policy.host_paths
+    )  # fmt: skip
+
+
+@control(
+    title="No container can reach the socket of a container engine",
+    severity="critical",
+    fix="Do not mount the socket or a directory that holds it; use a proxy that filters requests.",
+)
+def test_engine_socket(container: Container, runtime_sockets: RuntimeSockets) -> None:
+    """Who can speak to an engine is root on the host: it starts a container with everything.
+    Any engine's socket counts, under any name, in any directory that is mounted, and one that
+    is mounted read-only just the same."""
+    found = [
+        f"{path} through {exposure}"
+        for exposure in container.exposures
+        for path in runtime_sockets.reached_through(exposure)
+    ]
+    expect(found, equals=[], what="sockets of engines within reach")
+
+
+@control(
+    title="Containers cannot change their own root file system",
+    severity="medium",
+    fix="Start it with --read-only, and --tmpfs or a volume where it must write.",
+)
+def test_read_only_root(container: Container) -> None:
+    """Malware has to be put somewhere. On a read-only root it cannot replace a program, and a
+    container that was broken into is as it was after its next start."""
+    expect(bool(container.asked("ReadonlyRootfs")), equals=True, what="read-only root asked for")
+    if container.running:
+        mount = covering(container.mounts, "/")
+        observed = mount is not None and mount.read_only
+        expect(observed, equals=True, what="read-only root in effect")
+
+
+@control(
+    title="Mounts made in a container do not appear on the host",
+    severity="high",
+    fix="Mount it with the propagation rprivate (the default) or rslave.",
+)
+def test_mount_propagation(container: Container, mounts: list[Mount]) -> None:
+    """Through a shared mount, what a container mounts in a directory appears on the host at the
+    same place, where its programs trust it."""
+    shared = [bind.target for bind in container.binds if bind.propagation in ("shared", "rshared")]
+    expect(shared, equals=[], what="shared mounts asked for")
+    if container.running:
+        peers = {mount.shared for mount in mounts} - {None}
+        found = [mount.target for mount in container.mounts if mount.shared in peers]
+        expect(found, equals=[], what="mounts shared with the host")
+
+
+@control(
+    title="Containers have no devices of the host",
+    severity="medium",
+    fix="Start it without --device and --gpus, or list the device in the policy's devices.",
+)
+def test_devices(container: Container, policy: Policy) -> None:
+    """A disk's device file is all files on it, and a driver's is a way into the kernel."""
+    asked = [str(each.get("PathOnHost")) for each in container.asked("Devices", [])]
+    expect(asked, within=policy.devices, what="devices asked for")
+    rules = [str(rule) for rule in container.asked("DeviceCgroupRules", [])]
+    expect(rules, equals=[], what="device rules asked for")
+    requests = [str(each.get("Driver") or "gpu") for each in container.asked("DeviceRequests", [])]
+    expect(requests, within=policy.devices, what="device drivers asked for")
+    expect(container.privileged, equals=False, what="privileged, and so with all devices")
+    if container.running and not policy.devices and container.limits.devices is not None:
+        expect(container.limits.devices, within=NODES, what="devices its cgroup allows")

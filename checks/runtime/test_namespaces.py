@@ -1,0 +1,112 @@
+"""Containers live in namespaces of their own."""
+
+from hullcheck.control import control, expect
+from hullcheck.facts.containers import Container
+
+
+def _own(container: Container, name: str, asked: str, flag: str) -> None:
+    """Expect a namespace that is not the host's: neither asked for nor, in effect, in use."""
+    expect(container.asked(asked, "") != "host", equals=True, what=f"{flag} other than host")
+    if container.running:
+        shared = container.shares(name)
+        expect(shared, equals=False, what=f"{name} namespace shared with the host")
+
+
+@control(
+    title="No container uses the host's network stack",
+    severity="high",
+    fix="Start it on a network of its own and publish the ports it needs.",
+)
+def test_host_network(container: Container) -> None:
+    """On the host's network a container sees every interface and all loopback services, can
+    sniff and spoof with the rights it has, and opens ports past the engine's rules. A container
+    that joins the network of another one which is on the host's is on the host's as well."""
+    _own(container, "net", "NetworkMode", "network")
+
+
+@control(
+    title="No container sees the host's processes",
+    severity="high",
+    fix="Start it without --pid=host, and without --pid=container:… of one that has it.",
+)
+def test_host_pid(container: Container) -> None:
+    """In the host's pid namespace a container sees every command line and can signal, and with
+    few more rights trace or enter, processes of the host."""
+    _own(container, "pid", "PidMode", "pid mode")
+
+
+@control(
+    title="No container shares the host's interprocess communication",
+    severity="high",
+    fix="Start it without --ipc=host; let it share with one container where it must.",
+)
+def test_host_ipc(container: Container) -> None:
+    """Shared memory, semaphores and message queues of host programs can be read and changed
+    from a container in the host's ipc namespace."""
+    _own(container, "ipc", "IpcMode", "ipc mode")
+
+
+@control(
+    title="No container can rename the host",
+    severity="medium",
+    fix="Start it without --uts=host.",
+)
+def test_host_uts(container: Container) -> None:
+    """In the host's uts namespace a container with the right to set the hostname changes that
+    of the host, and with it logs, licences and certificates that rely on the name."""
+    _own(container, "uts", "UTSMode", "uts mode")
+
+
+@control(
+    title="Root in a container is not root on the host",
+    severity="medium",
+    level=2,
+    fix="Run the daemon with userns-remap, or rootless, and no container with --userns=host.",
+)
+def test_host_user_namespace(container: Container) -> None:
+    """Without a user namespace, user ids in a container are those of the host: whoever breaks
+    out as root is root. That nothing was asked for means just that, unless the engine remaps."""
+    remapped = container.engine.rootless or "userns" in container.engine.security_options
+    mode = container.asked("UsernsMode", "")
+    if not (mode == "host" and container.engine.rootless):
+        expect(mode != "host", equals=True, what="user namespace mode other than host")
+    if container.running:
+        shared = container.shares("user")
+        expect(shared, equals=False, what="user namespace shared with the host")
+    else:
+        expect(remapped, equals=True, what="user namespaces in use by the engine")
+
+
+@control(
+    title="Containers do not see the host's tree of cgroups",
+    severity="low",
+    level=2,
+    fix='Start it with --cgroupns=private, or set "default-cgroupns-mode": "private".',
+)
+def test_host_cgroup_namespace(container: Container) -> None:
+    """Without a cgroup namespace a container reads from its own cgroup paths how the host
+    arranges its services, and under which ids its neighbours run."""
+    _own(container, "cgroup", "CgroupnsMode", "cgroup namespace mode")
+
+
+@control(
+    title="Containers do not share namespaces with each other",
+    severity="medium",
+    level=2,
+    fix="Start it without --network, --pid or --ipc=container:…; waive it where it is by design.",
+)
+def test_shared_namespaces(container: Container, containers: list[Container]) -> None:
+    """Two containers in one namespace are one security domain: what breaks into one listens on
+    the other's loopback, or reads and signals its processes."""
+    for name in ("NetworkMode", "PidMode", "IpcMode"):
+        joined = str(container.asked(name, ""))
+        expect(joined.startswith("container:"), equals=False, what=f"{name} of another container")
+    if not container.running:
+        return
+    for other in containers:
+        if other.id == container.id or not other.running:
+            continue
+        for name in ("net", "pid", "ipc", "uts", "mnt"):
+            if not container.shares(name):
+                same = container.init.namespace(name) == other.init.namespace(name)
+                expect(same, equals=False, what=f"{name} namespace shared with {other}")

@@ -1,0 +1,381 @@
+"""Docker's containers: what was asked for (inspect) and what the kernel enforces (/proc)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from testinfra.host import Host
+
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts import cgroups, exposures, namespaces
+from hullcheck.facts.exposures import Exposure
+from hullcheck.facts.mounts import Mount, parse_mountinfo
+from hullcheck.facts.processes import Process, Processes
+from hullcheck.facts.registry import fact, get, provide, provide_each
+from hullcheck.transport.backend import session_of
+from hullcheck.transport.want import want
+from hullcheck.verdict import Object
+
+if TYPE_CHECKING:
+    from hullcheck.facts.docker.engine import DockerEngine
+
+__all__ = ["Bind", "Container", "container", "containers", "members"]
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_GONE = ("No such file or directory", "No such process")
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A mount that was asked for, as inspect tells it.
+
+    :param kind: bind, volume, tmpfs …
+    """
+
+    kind: str
+    source: str
+    target: str
+    writable: bool
+    propagation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """The labels and limits that processes carry, by pid, as ``/proc/PID`` shows them.
+
+    :param labels: the security module's label; "" where there is none.
+    """
+
+    apparmor: dict[int, str]
+    labels: dict[int, str]
+    oom_score_adj: dict[int, int]
+    limits: dict[int, dict[str, tuple[str, str]]]
+
+
+class Container:
+    """One container of one engine, in any state.
+
+    ``inspect`` is the engine's description; ``ids`` are those of all containers of the host.
+    What the kernel tells raises NotApplicable if the container has ended since.
+    """
+
+    def __init__(
+        self, host: Host, engine: DockerEngine, inspect: Mapping[str, Any], ids: Collection[str]
+    ) -> None:
+        self.host = host
+        self.engine = engine
+        self.inspect = inspect
+        self._ids = ids
+        self.id = str(inspect.get("Id") or "")
+        self.name = str(inspect.get("Name") or self.id[:12]).removeprefix("/")
+        for part in ("State", "HostConfig", "Config"):
+            if not isinstance(inspect.get(part), dict):
+                raise Unknown(f"the engine's description of container {self.name} has no {part}")
+
+    @property
+    def object(self) -> Object:
+        return Object("container", self.name, self.id)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def asked(self, name: str, default: Any = None) -> Any:
+        """Return a value of ``HostConfig``; the default if it is absent or null."""
+        value = self.inspect["HostConfig"].get(name)
+        return default if value is None else value
+
+    def config(self, name: str, default: Any = None) -> Any:
+        """Return a value of ``Config``, which an image sets too."""
+        value = self.inspect["Config"].get(name)
+        return default if value is None else value
+
+    @property
+    def pid(self) -> int:
+        """The pid of its first process as its engine tells it; 0 if it does not run."""
+        state = self.inspect["State"]
+        return int(state.get("Pid") or 0) if state.get("Running") else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it ran when the engine was asked; a paused one runs."""
+        return self.pid > 0
+
+    def need_running(self) -> None:
+        """Leave a control that has nothing to say of a container that does not run."""
+        if not self.running:
+            raise NotApplicable("the container does not run")
+
+    @property
+    def security_options(self) -> list[tuple[str, str]]:
+        """Its ``--security-opt``s as (name, value), whichever of = and : separates them."""
+        found = []
+        for option in self.asked("SecurityOpt", []):
+            name, _, value = re.sub("[=:]", "=", str(option), count=1).partition("=")
+            found.append((name.strip().lower(), value.strip()))
+        return found
+
+    @property
+    def privileged(self) -> bool:
+        """Whether ``--privileged`` was asked for."""
+        return bool(self.asked("Privileged", False))
+
+    # What runs in it.
+
+    @property
+    def _all(self) -> Processes:
+        found: Processes = get(self.host, "processes")
+        return found
+
+    @fact
+    def init(self) -> Process:
+        """Its first process.
+
+        :raises NotApplicable: it does not run, or has ended since.
+        :raises Unknown: it was started after the processes were listed.
+        """
+        self.need_running()
+        own = self._all.by_cgroup(self.id)
+        named = self._all.get(self.pid)
+        if named is not None and (named in own or self._just_started(named)):
+            return named
+        # A rootless engine may count pids in a namespace of its own.
+        inside = [each for each in own if self.pid in each.nspid]
+        if inside:
+            return inside[0]
+        if own:
+            raise Unknown(f"cannot tell which process is its first: the engine says {self.pid}")
+        raise Unknown("its processes were not there yet when the processes were listed")
+
+    def _just_started(self, process: Process) -> bool:
+        """Whether a process outside its cgroup is its first nevertheless: someone moved it."""
+        return len(process.nspid) > 1 and process.nspid[-1] == 1 and not self._owners[process.pid]
+
+    @fact
+    def processes(self) -> list[Process]:
+        """Everything that runs in it, entered processes included; [] if it does not run."""
+        if not self.running:
+            return []
+        return members(self.init, self.id, self._all, self._owners)
+
+    @property
+    def _owners(self) -> Mapping[int, set[str]]:
+        """The containers that every process of the host belongs to; found once for all."""
+        return session_of(self.host).recall(
+            ("containers", "owners"),
+            lambda: {process.pid: owners(process, self._ids) for process in self._all},
+        )
+
+    def look_up(self) -> None:
+        """Bring the command lines and programs of its processes in one ask."""
+        self._all.look_up(process.pid for process in self.processes)
+
+    def shares(self, name: str) -> bool:
+        """Whether its first process is in a namespace of the host's. See ``namespaces``."""
+        user = name == "user" and self.engine.rootless
+        engine = None if user else self._all.get(self.engine.pid)
+        return namespaces.is_hosts(self.init, name, self._all, engine)
+
+    def outside(self, name: str) -> set[tuple[int, int]]:
+        """Return the namespaces of a kind that are the host's or the engine's, if they differ."""
+        engine = self.engine.process.namespace(name)
+        host = namespaces.of_host(self._all, name)
+        return {engine} if host is None else {engine, host}
+
+    def sandboxed(self, process: Process) -> bool:
+        """Whether a process is in a user namespace that the container made for itself, where
+        having every capability means nothing; a browser's sandbox is one."""
+        space = process.namespace("user")
+        return space != self.init.namespace("user") and space not in self.outside("user")
+
+    @fact
+    def every_capability(self) -> int:
+        """The mask of what the host's own processes can have at most: all the kernel knows."""
+        mask = 0
+        for process in self._all:
+            mask |= 0 if self._owners[process.pid] else process.caps.bounding_mask
+        return mask
+
+    # What it sees.
+
+    @fact
+    def mounts(self) -> list[Mount]:
+        """The mounts its first process sees."""
+        text = self._text(f"cat /proc/{self.init.pid}/mountinfo")
+        return parse_mountinfo(text)
+
+    @property
+    def binds(self) -> list[Bind]:
+        """The mounts it was created with."""
+        return [
+            Bind(
+                str(each.get("Type") or ""), str(each.get("Source") or ""),
+                str(each.get("Destination") or ""), bool(each.get("RW")),
+                str(each.get("Propagation") or ""),
+            )
+            for each in self.inspect.get("Mounts") or []
+        ]  # fmt: skip
+
+    @fact
+    def exposures(self) -> list[Exposure]:
+        """What of the host's files it reaches: as mounted, if it runs, and as configured.
+
+        :raises Unknown: that cannot be seen.
+        """
+        binds, inodes = self._sources(), self._inodes()
+        host: Sequence[Mount] = get(self.host, "mounts")
+        store = exposures.Store(self.engine.root_dir, self.id)
+        found = exposures.of_mounts(self.mounts, host, store) if self.running else []
+        seen = {(each.target, each.place) for each in found}
+        for bind, resolved in binds:
+            made = exposures.of_bind(bind.source, resolved, bind.target, bind.writable, host, store)
+            found += [each for each in made if (each.target, each.place) not in seen]
+        return [replace(each, inode=inodes.get(each.target, "")) for each in found]
+
+    def _inodes(self) -> dict[str, str]:
+        """Return device:inode of every socket that was asked to be mounted, by its target."""
+        binds = [bind for bind in self.binds if bind.kind == "bind" and bind.source]
+        answers = session_of(self.host).ask(*(exposures.inode_want(each.source) for each in binds))
+        pairs = zip(binds, answers, strict=True)
+        return {bind.target: exposures.socket_inode(answer.text) for bind, answer in pairs}
+
+    def _sources(self) -> list[tuple[Bind, str]]:
+        """Return the configured binds with their sources, free of symlinks.
+
+        A volume may itself be a bind of any directory: its options, in the engine's store, say so.
+        """
+        binds = [bind for bind in self.binds if bind.kind == "bind" and bind.source]
+        volumes = [bind for bind in self.binds if bind.kind == "volume" and bind.source]
+        stats = [exposures.inode_want(bind.source) for bind in binds]
+        resolve = [want("readlink -f -- %s", bind.source, meaning=(0, 1)) for bind in binds]
+        store = [
+            want("head -c 65536 -- %s", bind.source.removesuffix("/_data") + "/opts.json",
+                 meaning=(0, 1))
+            for bind in volumes
+        ]  # fmt: skip
+        own = [want(f"cat /proc/{self.init.pid}/mountinfo", meaning=(0, 1))] if self.running else []
+        answers = session_of(self.host).ask(*resolve, *store, *own, *stats)
+        found = [
+            (bind, answer.text.removesuffix("\n") if answer.exit == 0 else bind.source)
+            for bind, answer in zip(binds, answers, strict=False)
+        ]
+        for bind, answer in zip(volumes, answers[len(binds) :], strict=False):
+            if answer.exit and not answer.complaint.endswith(_GONE):
+                raise Unknown(f"cannot read the options of volume {bind.source}: needs root")
+            device = exposures.volume_device(answer.text) if answer.exit == 0 else ""
+            found += [(replace(bind, source=device), device)] if device else []
+        return found
+
+    # What limits it.
+
+    @fact
+    def limits(self) -> cgroups.Limits:
+        """The limits of its cgroups in effect."""
+        return cgroups.limits(self.host, self.init.cgroups)
+
+    @fact
+    def confinement(self) -> Confinement:
+        """Labels, resource limits and OOM scores of its processes."""
+        pids = [process.pid for process in self.processes]
+        files = ("oom_score_adj", "limits", "attr/current", "attr/apparmor/current")
+        names = " ".join(f"{pid}/{name}" for pid in pids for name in files)
+        # attr/current cannot be read (EINVAL) where no security module has labels.
+        asked = want(f"cd /proc && grep -aH '' {names}", meaning=(0, 1, 2))
+        return parse_confinement(session_of(self.host).ask(asked)[0].text)
+
+    def _text(self, command: str) -> str:
+        answer = session_of(self.host).ask(want(command, meaning=(0, 1)))[0]
+        if answer.exit == 0:
+            return answer.text
+        if answer.complaint.endswith(_GONE):
+            raise NotApplicable("the container ended while it was read")
+        raise Unknown(f"cannot read {command.removeprefix('cat ')}: {answer.complaint}; needs root")
+
+
+def owners(process: Process, ids: Collection[str]) -> set[str]:
+    """Return the containers in whose cgroups a process is: of nested ones, the innermost."""
+    found = set()
+    for path in process.cgroups.values():
+        known = [each for each in _ID.findall(path) if each in ids]
+        found.update(known[-1:])
+    return found
+
+
+def members(
+    init: Process, number: str, processes: Iterable[Process], owned: Mapping[int, set[str]]
+) -> list[Process]:
+    """Return the processes of a container: what is in its cgroups, under any controller; what is
+    in its pid or mount namespace; and what those have started. Not what is another container's.
+    """
+    own = {init.pid}
+    stray = []
+    for process in processes:
+        inside = owned[process.pid]
+        if process.zombie or inside - {number}:
+            continue
+        if number in inside or _entered(process, init):
+            own.add(process.pid)
+        else:
+            stray.append(process)
+    before = 0
+    while len(own) != before:
+        before = len(own)
+        own |= {process.pid for process in stray if process.ppid in own}
+    return [process for process in processes if process.pid in own]
+
+
+def _entered(process: Process, init: Process) -> bool:
+    for name in ("mnt", "pid"):
+        space = init.spaces.get(name)
+        apart = name == "mnt" or len(init.nspid) > 1
+        if apart and space is not None and process.spaces.get(name) == space:
+            return True
+    return False
+
+
+def parse_confinement(text: str) -> Confinement:
+    """Take apart the lines of :attr:`Container.confinement`, each ``PID/file:line``.
+
+    :raises Unknown: one is damaged.
+    """
+    found = Confinement({}, {}, {}, {})
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        number, _, file = name.partition("/")
+        if not number.isdecimal():
+            continue
+        pid, value = int(number), value.strip().rstrip("\0")
+        if file == "attr/apparmor/current":
+            found.apparmor[pid] = value
+        elif file == "attr/current":
+            found.labels[pid] = value
+        elif file == "oom_score_adj":
+            if not re.fullmatch(r"-?[0-9]{1,5}", value):
+                raise Unknown(f"oom_score_adj of process {pid} is {value[:20]!r}")
+            found.oom_score_adj[pid] = int(value)
+        else:
+            limit = re.match(r"(Max .*?)  +(\S+) +(\S+)", value)
+            if limit:
+                found.limits.setdefault(pid, {})[limit[1]] = (limit[2], limit[3])
+    return found
+
+
+@provide
+def containers(host: Host) -> list[Container]:
+    """All containers of all Docker engines at once."""
+    found: list[Container] = get(host, "container")
+    return found
+
+
+@provide_each
+def container(host: Host) -> list[Container]:
+    """Every container of every Docker engine, in any state.
+
+    :raises NotApplicable: there is no engine.
+    """
+    engines: list[DockerEngine] = get(host, "docker")
+    described = [(engine, each) for engine in engines for each in engine.containers()]
+    ids = frozenset(str(each.get("Id")) for _, each in described)
+    return [Container(host, engine, each, ids) for engine, each in described]
