@@ -166,7 +166,7 @@ def test_other_connections(inventory):
         ("hosts: {-oX: {}}\n", 1, "'-oX' cannot name a host"),
         ("hosts: {a: {role: engine-rootfull}}\n", 1, "did you mean engine-rootful or"),
         ("hosts: {a: {connection: sh}}\n", 1, "there is no connection 'sh'; did you mean ssh"),
-        ("hosts: {a: {policy: {trusted_user: []}}}\n", 1, "did you mean trusted_users?"),
+        ("hosts: {a: {policy: {trusted_user: []}}}\n", 1, "did you mean trusted_users"),
         ("hosts: {a: {policy: {trusted_users: bob}}}\n", 1, "'bob'; write a list"),
         ("defaults: {address: x}\nhosts: {a: }\n", 1, "defaults has no key 'address'"),
         ("defaults:\n  port: x\nhosts: {a: {port: 1}}\n", 2, "port is 'x'"),

@@ -40,7 +40,7 @@ def test_an_empty_file_says_nothing(policy):
 @pytest.mark.parametrize(
     ("text", "line", "sentence"),
     [
-        ("log_drivers: []\ntrusted_usres: []\n", 2, "did you mean trusted_users?"),
+        ("log_drivers: []\ntrusted_usres: []\n", 2, "did you mean trusted_users"),
         ("zzz: 1\n", 1, "; the keys are trusted_users,"),
         ("trusted_users: root\n", 1, "trusted_users is 'root'; write a list"),
         ("trusted_users: [{a: b}]\n", 1, "an item of trusted_users is a mapping; write a text"),
