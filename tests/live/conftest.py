@@ -1,4 +1,4 @@
-"""Hosts that last for the session, each made when a test first asks for it."""
+"""Hosts shared by tests, each made when a test first asks for it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def overlay_host() -> Iterator[OverlayHost]:
         yield host
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def docker_host() -> Iterator[DockerHost]:
-    """A host with dockerd; owns docker0 if it was free. Remove the containers you start."""
+    """A host with dockerd; owns docker0 if it was free, so it lasts for one module only.
+    Remove the containers you start."""
     with DockerHost("docker1") as host:
         yield host
 

@@ -8,6 +8,8 @@ import sys
 
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.overlay import OverlayHost
+from tests.live.hosts.population import populate
+from tests.live.hosts.systemd import SystemdHost
 
 KINDS = ("overlay", "docker", "systemd-v1", "systemd-v2")
 
@@ -23,9 +25,7 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with make(given) as host:
-        if given.populate:
-            from tests.live.hosts.population import populate
-
+        if given.populate and isinstance(host, DockerHost):
             populate(host)
         print(host.describe(), flush=True)
         try:
@@ -41,8 +41,6 @@ def make(given: argparse.Namespace) -> OverlayHost:
         return OverlayHost(*where)
     if given.kind == "docker":
         return DockerHost(*where, bridge=given.bridge)
-    from tests.live.hosts.systemd import SystemdHost
-
     return SystemdHost(*where, layout=given.kind[-2:], bridge=given.bridge)
 
 

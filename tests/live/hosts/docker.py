@@ -93,8 +93,8 @@ class Daemon:
 
 
 class DockerHost(OverlayHost):
-    """An overlay host with dockerd. bridge: True takes docker0 (raises Busy if another host has
-    it), False never does, None takes it when it is free; .bridge says what came of it."""
+    """An overlay host with dockerd. bridge: True takes docker0 (waits a minute for it, then
+    raises Busy), False never does, None takes it when it is free; .bridge says what came of it."""
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class DockerHost(OverlayHost):
     ) -> None:
         self.first = config, flags
         self.wants_bridge = bridge is not False
+        self.patience = 60.0 if bridge else 0.0
         try:
             super().__init__(name, address, port)
         except Busy:

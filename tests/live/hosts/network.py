@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 LOCKS = Path("/run/lock/hullcheck-live")
@@ -14,16 +15,24 @@ class Busy(RuntimeError):
     """Somebody else holds what was asked for."""
 
 
-def lock(name: str) -> int:
-    """Return an open descriptor that holds this lock until every copy of it is closed."""
+def lock(name: str, patience: float = 0) -> int:
+    """Return an open descriptor that holds this lock until every copy of it is closed.
+
+    Raises Busy when another has held it for all of patience, in seconds.
+    """
     LOCKS.mkdir(parents=True, exist_ok=True)
     held = os.open(LOCKS / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise Busy(f"another live test holds {name}") from None
-    return held
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(held)
+                raise Busy(f"another live test holds {name}") from None
+            time.sleep(0.05)
+        else:
+            return held
 
 
 def take_address(wanted: str | None, port: int) -> tuple[str, int]:

@@ -47,6 +47,7 @@ class OverlayHost:
 
     cgroup_layout = "v1"
     wants_bridge = False
+    patience = 0.0
 
     def __init__(self, name: str = "web1", address: str | None = None, port: int = 2222) -> None:
         self.name, self.port = name, port
@@ -60,7 +61,7 @@ class OverlayHost:
             self.address, held = take_address(address, port)
             self._locks.append(held)
             if self.wants_bridge:
-                self._locks.append(lock("docker0"))
+                self._locks.append(lock("docker0", self.patience))
             self.access = Access.make(self.state / "access", name, self.address, port)
             lay_seed(self.state / "seed", name, self.access)
             self.seed(self.state / "seed")
