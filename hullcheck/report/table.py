@@ -117,7 +117,8 @@ def _host(
             lines.append(_table(shown_rows, page))
         if len(rows) > len(shown_rows):
             lines.append(f"{len(rows) - len(shown_rows)} more pass or do not apply.")
-        lines += _unanswered(unanswered, page)
+        if page.verbose or not one_of_many:
+            lines += _unanswered(unanswered, page)
         if page.verbose:
             lines += _details(rows, page)
         if len(lines) > 1:

@@ -170,6 +170,8 @@ def test_of_several_hosts_only_what_needs_somebody_is_printed_unless_verbose():
     run, verdicts = run_of(a=["fail", "pass", "pass"], b=["pass", "pass", "pass"])
     assert "engine.map is pass" not in table(run, verdicts)
     assert "engine.map is pass" in table(run, verdicts, verbose=True)
+    assert "Not covered yet" not in table(run, verdicts)
+    assert "1 are not covered yet" in table(run, verdicts)
     assert "engine.icc is fail" in table(run, verdicts)
 
 
