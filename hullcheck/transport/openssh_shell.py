@@ -133,7 +133,7 @@ class OpenSSHShell:
         if self._target.user is not None:
             command += ["-l", self._target.user]
         for file in self._target.identity_file:
-            command += ["-i", str(file)]
+            command += ["-o", f"IdentityFile={file}"]
         return command
 
     def _proxy(self) -> str:

@@ -70,7 +70,7 @@ def resolve(target: Target) -> Settings:
     if target.user is not None:
         command += ["-l", target.user]
     for file in target.identity_file:
-        command += ["-i", str(file)]
+        command += ["-o", f"IdentityFile={file}"]
     try:
         done = subprocess.run(
             [*command, "--", target.address],

@@ -165,7 +165,9 @@ def _hidden(text: str) -> str:
 def _remote(authority: str, shown: str) -> dict[str, str | int | None]:
     login, at, place = authority.rpartition("@")
     user, colon, password = login.partition(":")
-    found = re.fullmatch(r"\[(?P<six>[^]]+)\](?::(?P<p>.*))?|(?P<host>[^:]*)(?::(?P<q>.*))?", place)
+    found = re.fullmatch(
+        r"\[(?P<six>[^]]+)\](?::(?P<p>.*))?|(?P<host>[^:[\]]*)(?::(?P<q>[^:]*))?", place
+    )
     if not found:
         raise ValueError(f"{shown!r}: write an IPv6 address in brackets, as in ssh://[fe80::1]:22")
     host = unquote(found["six"] or found["host"] or "")
