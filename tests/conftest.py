@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +21,9 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         return "live tests make real hosts: run as root on Debian"
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    lacking = [
-        package for program, package in PACKAGES.items() if not shutil.which(program, path=path)
-    ]
+    lacking = [package for name, package in PACKAGES.items() if not shutil.which(name, path=path)]
+    if not any(Path("/lib").glob("*/security/pam_systemd.so")):
+        lacking.append("libpam-systemd")
     return f"live tests need: apt-get install {' '.join(lacking)}" if lacking else None
 
 
