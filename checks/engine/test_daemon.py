@@ -7,7 +7,6 @@ from typing import Any
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import DockerEngine
-from hullcheck.facts.files import Files
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.processes import Processes
 from hullcheck.inventory.policy import Policy
@@ -257,7 +256,7 @@ def test_userland_proxy(docker: DockerEngine, processes: Processes) -> None:
     fix='Remove "seccomp-profile": "unconfined" from daemon.json, or name a profile that refuses '
     "what it does not list.",
 )
-def test_seccomp_default(docker: DockerEngine, files: Files) -> None:
+def test_seccomp_default(docker: DockerEngine) -> None:
     """The engine's built-in profile keeps some fifty dangerous system calls from containers. A
     site's own profile can be stricter or looser, so a person looks at it; one that allows
     everything by default is none."""
@@ -270,7 +269,7 @@ def test_seccomp_default(docker: DockerEngine, files: Files) -> None:
         return
     if not expect(profile != "unconfined", equals=True, what="a default seccomp profile"):
         return
-    expect_refusing(profile, files.get(docker.seen(profile)).text)
+    expect_refusing(profile, docker.text(profile))
 
 
 def expect_refusing(path: str, text: str) -> None:

@@ -14,7 +14,7 @@ from hullcheck.facts.docker.settings import OPTIONS, Setting, configured, securi
 from hullcheck.facts.docker.units import Unit, unit_named
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get
-from hullcheck.transport import Want, session_of, want
+from hullcheck.transport import Want, read, session_of, want
 from hullcheck.verdict import Object
 
 __all__ = ["DockerEngine"]
@@ -231,6 +231,13 @@ class DockerEngine:
         here = session_of(self.host).ask(HERE)[0].text.strip()
         there = "{}:{}".format(*own.namespace("mnt"))
         return path if here == there else f"/proc/{self.pid}/root{path}"
+
+    def text(self, path: str) -> str:
+        """Return the content of a file as the daemon sees it. :raises Unknown: it cannot."""
+        answer = session_of(self.host).ask(read(self.seen(path)))[0]
+        if answer.exit:
+            raise Unknown(f"{path} cannot be read: {answer.complaint}")
+        return answer.text
 
     @fact
     def configuration(self) -> Configuration:
