@@ -21,6 +21,7 @@ __all__ = ["DocumentError", "Node", "load", "parse"]
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 _TAG = "tag:yaml.org,2002:"
+_DEEPEST = 50
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -160,6 +161,7 @@ def load(path: Path | str) -> Node:
 def parse(text: str, file: str = "<text>") -> Node:
     """Return the document that a YAML text holds. :raises DocumentError: it holds none."""
     try:
+        _not_too_deep(text, file)
         root = yaml.compose(text, Loader=_LOADER)
         return Node(file, 1, None) if root is None else _Reader(file).node(root, "the document")
     except yaml.MarkedYAMLError as error:
@@ -168,8 +170,19 @@ def parse(text: str, file: str = "<text>") -> Node:
         raise DocumentError(file, line, f"is not sound YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise DocumentError(file, 0, f"is not sound YAML: {str(error).splitlines()[0]}") from error
-    except RecursionError as error:
-        raise DocumentError(file, 0, "is nested too deeply; flatten it") from error
+
+
+def _not_too_deep(text: str, file: str) -> None:
+    """Refuse a nesting that libyaml would answer by crashing."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            raise DocumentError(file, line, "is nested too deeply; flatten it")
 
 
 class _Reader:

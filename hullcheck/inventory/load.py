@@ -273,7 +273,10 @@ def _word(node: Node) -> str:
 
 def _path(node: Node) -> str:
     """Return a path; ``~`` is the auditor's home, a relative one begins at the inventory."""
-    return str(Path(node.file).parent / Path(node.text()).expanduser())
+    try:
+        return str(Path(node.file).parent / Path(node.text()).expanduser())
+    except RuntimeError as error:
+        raise node.error(f"{node.name} is {node.text()!r}; there is no such home") from error
 
 
 def _paths(node: Node) -> tuple[str, ...]:
