@@ -22,8 +22,8 @@ def test_lsm_enforcing(lsm: LSM, engines: Engines) -> None:
         expect("SELinux", equals="SELinux", what="the enforcing security module")
         return
     mode = "permissive" if lsm.selinux.enabled else "off"
-    on = lsm.apparmor.enabled
-    if not expect(on, equals=True, what=f"AppArmor, with SELinux {mode},"):
+    on = "on" if lsm.apparmor.enabled else "off"
+    if not expect(on, equals="on", what=f"AppArmor (with SELinux {mode})"):
         return
     for engine in engines.engines:
         if not engine.rootless:

@@ -7,6 +7,7 @@ from hullcheck.facts.docker import DockerEngine
 from hullcheck.facts.files import Files
 from hullcheck.facts.mounts import Mount, covering
 
+OWN = "a file system of its own"
 CONTAINERD = "/run/containerd/containerd.sock"
 
 
@@ -32,5 +33,5 @@ def test_data_root_partition(docker: DockerEngine, files: Files, mounts: list[Mo
         below = covering(mounts, place.resolved)
         if host is None or below is None:
             raise Unknown("the root file system is not among the mounts")
-        apart = below.device != host.device
-        expect(apart, equals=True, what=f"{root} apart from the root file system")
+        where = "the root file system" if below.device == host.device else OWN
+        expect(where, equals=OWN, what=f"the place of {root}")

@@ -14,7 +14,7 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.accounts import Accounts, User
-from hullcheck.facts.acl import acl_of
+from hullcheck.facts.acl import AclEntry, acl_of
 from hullcheck.facts.docker import Api, DockerEngine, Engines
 from hullcheck.facts.docker.api import CLIENT
 from hullcheck.facts.docker.search import PROGRAMS, parse_programs
@@ -106,13 +106,12 @@ class EngineSocket:
         accounts: Accounts = get(self.host, "accounts")
         # Another name of a socket may lie where everybody can go.
         way = self.file.ancestors if self.file.present.hardlinks == 1 else ()
-        gates = [_Gate(self.host, each, 1) for each in way]
-        gates.append(_Gate(self.host, self.file.present, 2))
-        groups = {
-            user.name: {user.gid}
-            | {each.gid for each in accounts.groups if user.name in each.named}
-            for user in accounts.users
-        }
+        gates = [_gate(self.host, each, 1) for each in way]
+        gates.append(_gate(self.host, self.file.present, 2))
+        groups = {user.name: {user.gid} for user in accounts.users}
+        for group in accounts.groups:
+            for name in group.named & groups.keys():
+                groups[name].add(group.gid)
         users = frozenset(
             user.name
             for user in accounts.users
@@ -123,29 +122,32 @@ class EngineSocket:
         return Reach(all(gate.opens(nobody, set()) for gate in gates), users)
 
 
+def _gate(host: Host, status: Status, bit: int) -> _Gate:
+    # An ACL's mask shows as the group's bits: what they lack, no entry can give.
+    listed = acl_of(host, status.path, status.mode) if status.mode >> 3 & bit else []
+    return _Gate(status, bit, tuple(listed))
+
+
 @dataclass(frozen=True, slots=True)
 class _Gate:
-    host: Host
+    """One folder or socket, and the permission that it takes to get through it."""
+
     status: Status
     bit: int
+    acl: tuple[AclEntry, ...]
 
     def opens(self, user: User, groups: set[int]) -> bool:
-        """Whether the kernel lets an account through, by acl(5)."""
-        mode = self.status.mode
+        """Whether the kernel lets an account through, by the algorithm of acl(5)."""
+        mode, bit = self.status.mode, self.bit
         if user.uid == self.status.uid:
-            return bool(mode >> 6 & self.bit)
-        listed = acl_of(self.host, self.status.path, mode) if mode >> 3 & self.bit else []
-        for entry in listed:
+            return bool(mode >> 6 & bit)
+        for entry in self.acl:
             if not entry.of_group and entry.id == user.uid:
-                return bool(entry.effective & self.bit)
-        member = self.status.gid in groups
-        named = [entry for entry in listed if entry.of_group and entry.id in groups]
-        if member or named:
-            return bool(
-                (member and mode >> 3 & self.bit)
-                or any(each.effective & self.bit for each in named)
-            )
-        return bool(mode & self.bit)
+                return bool(entry.effective & bit)
+        classes = [entry.effective for entry in self.acl if entry.of_group and entry.id in groups]
+        if self.status.gid in groups:
+            classes.append(mode >> 3 & 7)
+        return any(each & bit for each in classes) if classes else bool(mode & bit)
 
 
 @provide_each
@@ -305,8 +307,9 @@ def engine_port(host: Host) -> list[EnginePort]:
         if listener.port in DOCKER_PORTS or serving or (engine and _serves(engine, listener)):
             held = tuple(each for each in map(processes.get, holders) if each)
             found[str(listener)] = EnginePort(host, listener, engine, held, bool(serving))
-    if not found and sockets.holders.hidden:
-        raise Unknown(sockets.holders.hidden)
+    unseen = [each for each in sockets.tcp if not _holders(host, each.inode)]
+    if not found and unseen and sockets.holders.hidden:
+        raise Unknown(f"who listens on {unseen[0]} cannot be seen: {sockets.holders.hidden}")
     return list(found.values())
 
 

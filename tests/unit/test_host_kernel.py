@@ -1,0 +1,370 @@
+"""Verdicts of the kernel controls on kernels of several kinds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.unit.kernels import FILES, HYBRID, STATUS, V1, V2, engine, host, verdict
+
+APPARMOR = {
+    "/sys/module/apparmor/parameters/enabled": "Y",
+    "/sys/kernel/security/apparmor/profiles": "docker-default (enforce)\n/usr/sbin/x (complain)",
+}
+SELINUX = {
+    "/proc/filesystems": "nodev\tsysfs\nnodev\tsecurityfs\nnodev\tselinuxfs",
+    "/sys/fs/selinux/enforce": "1",
+    "/etc/selinux/config": "SELINUX=enforcing\nSELINUXTYPE=targeted",
+}
+CONFINED = engine(security_options={"apparmor": {}, "seccomp": {}})
+
+
+def boot(words: str) -> dict[str, str]:
+    return {"/proc/cmdline": f"BOOT_IMAGE=/vmlinuz ro {words}"}
+
+
+@pytest.mark.parametrize(
+    ("control", "settings", "expected"),
+    [
+        ("host.aslr", {"kernel.randomize_va_space": "2"}, "pass"),
+        ("host.aslr", {"kernel.randomize_va_space": "1"}, "fail"),
+        ("host.dmesg-restrict", {"kernel.dmesg_restrict": "1"}, "pass"),
+        ("host.dmesg-restrict", {"kernel.dmesg_restrict": "0"}, "fail"),
+        ("host.kptr-restrict", {"kernel.kptr_restrict": "1"}, "pass"),
+        ("host.kptr-restrict", {"kernel.kptr_restrict": "2"}, "pass"),
+        ("host.kptr-restrict", {"kernel.kptr_restrict": "0"}, "fail"),
+        ("host.unprivileged-bpf", {"kernel.unprivileged_bpf_disabled": "2"}, "pass"),
+        ("host.unprivileged-bpf", {"kernel.unprivileged_bpf_disabled": "0"}, "fail"),
+        ("host.unprivileged-bpf", {}, "not-applicable"),
+        ("host.ptrace-scope", {"kernel.yama.ptrace_scope": "1"}, "pass"),
+        ("host.ptrace-scope", {"kernel.yama.ptrace_scope": "0"}, "fail"),
+        ("host.suid-dumpable", {"fs.suid_dumpable": "0"}, "pass"),
+        ("host.suid-dumpable", {"fs.suid_dumpable": "1"}, "fail"),
+        ("host.suid-dumpable", {"fs.suid_dumpable": "2"}, "pass"),
+        (
+            "host.suid-dumpable",
+            {"fs.suid_dumpable": "2", "kernel.core_pattern": "core"},
+            "fail",
+        ),
+    ],
+)
+def test_settings(control: str, settings: dict[str, str], expected: str) -> None:
+    """Ubuntu's own suid_dumpable=2 with apport as its handler is sound; Lynis and dev-sec's plain
+    comparison with 0 call it wrong."""
+    assert verdict(control, host(settings=settings)).status == expected
+
+
+def test_a_kernel_without_yama_restricts_nothing() -> None:
+    """'No such file' is a pass with tools that grep the value for 0."""
+    assert verdict("host.ptrace-scope", host()).status == "fail"
+
+
+@pytest.mark.parametrize(
+    "control",
+    ["host.aslr", "host.kptr-restrict", "host.ptrace-scope", "host.unprivileged-bpf"],
+)
+def test_what_cannot_be_read_is_unknown(control: str) -> None:
+    names = (
+        "kernel.randomize_va_space",
+        "kernel.kptr_restrict",
+        "kernel.yama.ptrace_scope",
+        "kernel.unprivileged_bpf_disabled",
+    )
+    assert verdict(control, host(denied=names)).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("values", "release", "expected"),
+    [
+        ("1 1 1 2", "6.1.0", "pass"),
+        ("1 1 0 2", "6.1.0", "fail"),
+        ("1 0 1 1", "6.1.0", "fail"),
+        ("1 1", "4.18.0-553.el8", "pass"),
+        ("1 1", "5.4.0", "fail"),
+    ],
+)
+def test_protected_links(values: str, release: str, expected: str) -> None:
+    """RHEL 8's 4.18 has no setting for fifos: that is no fault of its administrator's."""
+    names = ("hardlinks", "symlinks", "fifos", "regular")
+    settings = {
+        f"fs.protected_{name}": value for name, value in zip(names, values.split(), strict=False)
+    }
+    assert verdict("host.protected-links", host(settings=settings, release=release)).status == (
+        expected
+    )
+
+
+class _Files:
+    def __init__(self, changers: list[str]) -> None:
+        self._changers = changers
+
+    def get(self, path: str) -> SimpleNamespace:
+        return SimpleNamespace(path=path, writable_by_others=lambda: self._changers)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "changers", "expected"),
+    [
+        ("core", [], "pass"),
+        ("", [], "pass"),
+        ("/var/crash/core.%e.%p", [], "pass"),
+        ("|/usr/lib/systemd/systemd-coredump %P %u", [], "pass"),
+        ("|/usr/share/apport/apport -p%p", ["everybody may write /usr/share"], "fail"),
+        ("|/var/lib/docker/overlay2/4f2e/diff/tmp/x %P", [], "fail"),
+        ("|/srv/engine/overlay2/4f2e/merged/x", [], "fail"),
+        ("|/proc/%P/root/x", [], "fail"),
+        ("|x", [], "fail"),
+        ("/var/lib/docker/volumes/core.%e", [], "fail"),
+        ("/var/lib/docker-crashes/core.%e", [], "pass"),
+    ],
+)
+def test_core_pattern(pattern: str, changers: list[str], expected: str) -> None:
+    """The relative default is written into the crashing container itself and is no alarm."""
+    found = verdict(
+        "host.core-pattern",
+        host(settings={"kernel.core_pattern": pattern}),
+        engine(),
+        engine(root_dir="/srv/engine"),
+        files=_Files(changers),
+    )
+    assert found.status == expected
+
+
+@pytest.mark.parametrize(
+    ("mounts", "expected"), [(V2, "pass"), (V1, "fail"), (HYBRID, "fail"), ("", "unknown")]
+)
+def test_cgroup_version(mounts: str, expected: str) -> None:
+    assert verdict("host.cgroup-version", host(mounts=mounts)).status == expected
+
+
+class TestCgroupControllers:
+    def test_v2(self) -> None:
+        assert verdict("host.cgroup-controllers", host()).status == "pass"
+        files = {"/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io pids"}
+        found = verdict("host.cgroup-controllers", host(files))
+        assert (found.status, "memory" in found.reason) == ("fail", True)
+
+    def test_v1(self) -> None:
+        """Raspberry Pi OS mounts memory and has it disabled; Docker only warns."""
+        without = ("/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/cgroup.subtree_control")
+        mounts = V1 + (
+            "35 30 0:31 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+            "36 30 0:32 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n"
+        )
+        rows = FILES["/proc/cgroups"] + "blkio\t4\t1\t1"
+        disabled = host({"/proc/cgroups": rows}, without=without, mounts=mounts)
+        assert verdict("host.cgroup-controllers", disabled).status == "fail"
+        enabled = host(
+            {"/proc/cgroups": rows.replace("memory\t0\t1\t0", "memory\t2\t9\t1")},
+            without=without,
+            mounts=mounts,
+        )
+        assert verdict("host.cgroup-controllers", enabled).status == "pass"
+
+
+class TestBoot:
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "mitigations=off",
+            "quiet mitigations=auto,no_user_kernel",
+            "nopti",
+            "nokaslr splash",
+            "l1tf=full l1tf=off",
+            "spec-store-bypass-disable=off",
+        ],
+    )
+    def test_off(self, words: str) -> None:
+        assert verdict("host.mitigations-on", host(boot(words))).status == "fail"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "quiet splash",
+            "mitigations=auto,nosmt",
+            "mitigations=auto,no_guest_host,no_guest_guest",
+            "mitigations=off mitigations=auto",
+            "root=LABEL=nopti init=/nokaslr -- nopti",
+        ],
+    )
+    def test_on(self, words: str) -> None:
+        """The last value counts, and a substring in another parameter does not."""
+        assert verdict("host.mitigations-on", host(boot(words))).status == "pass"
+
+
+class TestVulnerabilities:
+    TOP = "/sys/devices/system/cpu/vulnerabilities"
+
+    def test_vulnerable(self) -> None:
+        said = f"{self.TOP}/mds:Vulnerable: Clear CPU buffers attempted, no microcode\n"
+        assert verdict("host.cpu-vulnerabilities", host(vulnerabilities=said)).status == "fail"
+
+    def test_mitigated(self) -> None:
+        """'SMT vulnerable' behind a mitigation, and what only virtual machines could abuse, are
+        not 'vulnerable' to a plain grep's taste."""
+        said = (
+            f"{self.TOP}/mds:Mitigation: Clear CPU buffers; SMT vulnerable\n"
+            f"{self.TOP}/itlb_multihit:KVM: Vulnerable\n{self.TOP}/l1tf:Not affected\n"
+        )
+        assert verdict("host.cpu-vulnerabilities", host(vulnerabilities=said)).status == "pass"
+
+    def test_silence_is_not_health(self) -> None:
+        assert verdict("host.cpu-vulnerabilities", host()).status == "unknown"
+
+
+class TestUserNamespaces:
+    def test_bounded(self) -> None:
+        settings = {"user.max_user_namespaces": "63432", "kernel.threads-max": "126865"}
+        assert verdict("host.user-namespaces", host(settings=settings)).status == "pass"
+        settings["user.max_user_namespaces"] = "2147483647"
+        assert verdict("host.user-namespaces", host(settings=settings)).status == "fail"
+
+    def test_none_at_all(self) -> None:
+        """0 is right for a host without rootless containers, and breaks one with them: server
+        baselines that demand it always are wrong here."""
+        settings = {"user.max_user_namespaces": "0", "kernel.threads-max": "126865"}
+        assert verdict("host.user-namespaces", host(settings=settings), engine()).status == "pass"
+        for needs in (engine(rootless=True), engine(security_options={"userns": {}})):
+            found = verdict("host.user-namespaces", host(settings=settings), needs)
+            assert found.status == "fail"
+        spaces = [SimpleNamespace(spaces={"user": (4, number)}) for number in (1, 2)]
+        found = verdict("host.user-namespaces", host(settings=settings), processes=spaces)
+        assert found.status == "fail"
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, "not-applicable"),
+            ({"kernel.unprivileged_userns_clone": "1"}, "fail"),
+            ({"kernel.unprivileged_userns_clone": "0"}, "pass"),
+            ({"kernel.apparmor_restrict_unprivileged_userns": "1"}, "pass"),
+            ({"kernel.apparmor_restrict_unprivileged_userns": "0"}, "fail"),
+            (
+                {
+                    "kernel.unprivileged_userns_clone": "1",
+                    "kernel.apparmor_restrict_unprivileged_userns": "1",
+                },
+                "pass",
+            ),
+        ],
+    )
+    def test_unprivileged(self, settings: dict[str, str], expected: str) -> None:
+        control = "host.unprivileged-user-namespaces"
+        assert verdict(control, host(settings=settings)).status == expected
+        rootless = verdict(control, host(settings=settings), engine(rootless=True))
+        assert rootless.status == "not-applicable"
+
+
+def test_seccomp() -> None:
+    assert verdict("host.seccomp-supported", host()).status == "pass"
+    bare = STATUS.replace("\nSeccomp_filters:\t0", "")
+    assert verdict("host.seccomp-supported", host({"/proc/self/status": bare})).status == "fail"
+
+
+def test_lockdown() -> None:
+    path = "/sys/kernel/security/lockdown"
+    assert verdict("host.kernel-lockdown", host()).status == "pass"
+    none = {path: "[none] integrity confidentiality"}
+    assert verdict("host.kernel-lockdown", host(none)).status == "fail"
+    unmounted = host(without=(path, "/sys/kernel/security/lsm"))
+    assert verdict("host.kernel-lockdown", unmounted).status == "unknown"
+
+
+class TestSecurityModules:
+    def test_apparmor(self) -> None:
+        assert verdict("host.lsm-enforcing", host(APPARMOR), CONFINED).status == "pass"
+        assert verdict("host.apparmor-profiles", host(APPARMOR)).status == "pass"
+        assert verdict("host.selinux-enforcing", host(APPARMOR)).status == "not-applicable"
+
+    def test_an_engine_that_does_not_use_it(self) -> None:
+        """Without apparmor_parser on the host dockerd runs containers unconfined, and the kernel
+        still says Y."""
+        assert verdict("host.lsm-enforcing", host(APPARMOR), engine()).status == "fail"
+
+    def test_a_profile_that_only_complains(self) -> None:
+        path = "/sys/kernel/security/apparmor/profiles"
+        files = {**APPARMOR, path: "docker-default (complain)"}
+        assert verdict("host.lsm-enforcing", host(files), CONFINED).status == "fail"
+        assert verdict("host.apparmor-profiles", host(files)).status == "fail"
+
+    def test_profiles_that_cannot_be_read(self) -> None:
+        here = {"/sys/module/apparmor/parameters/enabled": "Y"}
+        path = "/sys/kernel/security/apparmor/profiles"
+        for control in ("host.lsm-enforcing", "host.apparmor-profiles"):
+            assert verdict(control, host(here, denied=(path,)), CONFINED).status == "unknown"
+
+    def test_selinux(self) -> None:
+        """One module is enough: docker-bench warns of AppArmor's absence on every SELinux host."""
+        assert verdict("host.lsm-enforcing", host(SELINUX), engine()).status == "pass"
+        assert verdict("host.selinux-enforcing", host(SELINUX)).status == "pass"
+        assert verdict("host.apparmor-profiles", host(SELINUX)).status == "not-applicable"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"/sys/fs/selinux/enforce": "0"},
+            {"/etc/selinux/config": "SELINUX=permissive"},
+            boot("enforcing=0"),
+        ],
+    )
+    def test_selinux_that_lets_go(self, change: dict[str, str]) -> None:
+        assert verdict("host.selinux-enforcing", host({**SELINUX, **change})).status == "fail"
+
+    def test_selinux_switched_off(self) -> None:
+        off = {"/etc/selinux/config": "SELINUX=disabled"}
+        assert verdict("host.selinux-enforcing", host(off)).status == "fail"
+        assert verdict("host.lsm-enforcing", host(off)).status == "fail"
+
+    def test_neither(self) -> None:
+        assert verdict("host.lsm-enforcing", host(), engine()).status == "fail"
+        assert verdict("host.selinux-enforcing", host()).status == "not-applicable"
+
+
+class TestDataRoot:
+    def mounts(self, *rows: str) -> str:
+        root = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        return V2 + root + "".join(f"{row}\n" for row in rows)
+
+    def status(self, mounts: str, **values: object) -> str:
+        found = {path: path for path in ("/var/lib/docker", "/var/lib/containerd")}
+
+        class There:
+            def get(self, path: str) -> SimpleNamespace:
+                return SimpleNamespace(exists=path in found, resolved=found.get(path, ""))
+
+        there = There()
+        return verdict(
+            "host.data-root-partition", host(mounts=mounts), engine(**values), files=there
+        ).status
+
+    def test_on_the_root_file_system(self) -> None:
+        assert self.status(self.mounts()) == "fail"
+
+    def test_a_bind_mount_is_no_file_system(self) -> None:
+        """dockerd binds its data root onto itself; docker-bench's mountpoint(1) says PASS."""
+        own = "40 22 8:1 /var/lib/docker /var/lib/docker rw - ext4 /dev/sda1 rw"
+        assert self.status(self.mounts(own)) == "fail"
+
+    def test_a_file_system_of_its_own(self) -> None:
+        own = "40 22 8:2 / /var/lib/docker rw - xfs /dev/sda2 rw"
+        assert self.status(self.mounts(own)) == "pass"
+
+    def test_a_folder_in_another_file_system(self) -> None:
+        """docker-bench fails a data root inside a dedicated /var/lib (#555, #332)."""
+        above = "40 22 8:2 / /var/lib rw - xfs /dev/sda2 rw"
+        bound = "40 22 8:3 /docker /var/lib/docker rw - xfs /dev/sdb1 rw"
+        assert self.status(self.mounts(above)) == "pass"
+        assert self.status(self.mounts(bound)) == "pass"
+
+    def test_images_in_containerds_store(self) -> None:
+        """Docker 29 keeps images in containerd's own folder, beside the data root."""
+        own = "40 22 8:2 / /var/lib/docker rw - xfs /dev/sda2 rw"
+        info = {
+            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+            "Containerd": {"Address": "/run/containerd/containerd.sock"},
+        }
+        assert self.status(self.mounts(own), info=info) == "fail"
+
+    def test_a_data_root_out_of_sight(self) -> None:
+        assert self.status(self.mounts(), root_dir="/elsewhere") == "unknown"
