@@ -9,6 +9,7 @@ from hullcheck.facts import (  # noqa: E402, F401
     containers,
     docker,
     doors,
+    engine_files,
     files,
     kernel,
     lsm,

@@ -155,20 +155,21 @@ class File:
         """The content as UTF-8, other bytes as surrogates. Raises like :attr:`data`."""
         return self.data.decode("utf-8", "surrogateescape")
 
-    def beyond(self, mask: int, groups: Collection[int] = (0,)) -> list[str]:
-        """Return each access that goes beyond a mode, one sentence each.
+    def acl_beyond(self, mask: int, groups: Collection[int] = (0,)) -> list[str]:
+        """Return what the ACL gives to others beyond a mode, one sentence for each entry.
 
-        :param mask: the permission bits that may be set; setuid, setgid and sticky count too.
+        :param mask: the permission bits that a mode may have.
         :param groups: groups that may have what the mask gives to the group.
         """
-        extra = self.mode & ~mask
-        found = [f"mode {self.mode:04o} has {extra:04o} beyond {mask:04o}"] if extra else []
         # The mask of an ACL shows as the group's bits: what these lack, no entry can give.
-        if (self.mode >> 3 & 7) & ~(mask & 7):
-            for entry in self.acl:
-                allowed = mask >> 3 & 7 if entry.of_group and entry.id in groups else mask & 7
-                if entry.effective & ~allowed and not (entry.id == 0 and not entry.of_group):
-                    found.append(f"the ACL gives {entry}")
+        if not (self.mode >> 3 & 7) & ~(mask & 7):
+            return []
+        found = []
+        for entry in self.acl:
+            root = entry.id == 0 and not entry.of_group
+            allowed = mask >> 3 & 7 if entry.of_group and entry.id in groups else mask & 7
+            if entry.effective & ~allowed and not root:
+                found.append(f"the ACL gives {entry}")
         return found
 
     def writable_by_others(self, trusted: Collection[int] = (0,)) -> list[str]:
