@@ -20,8 +20,9 @@ from hullcheck.inventory.waivers import load_waivers
 from hullcheck.run.audit import Plan, Subject
 from hullcheck.run.directory import RunDirectory, new_id, point_latest, rfc3339
 from hullcheck.run.site import SiteRecord
+from hullcheck.transport.ansible import expand_spec
 from hullcheck.transport.recording import load
-from hullcheck.transport.target import Target, expand_spec
+from hullcheck.transport.target import Target
 from hullcheck.verdict import Run
 
 __all__ = ["DEFAULT_BENCHMARK", "Request", "UsageError", "add_options", "prepare"]

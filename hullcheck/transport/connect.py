@@ -6,9 +6,10 @@ from pathlib import Path
 
 from testinfra.host import Host
 
+from hullcheck.transport.ansible import from_ansible
 from hullcheck.transport.backend import host_of
 from hullcheck.transport.batch import Batch
-from hullcheck.transport.foreign import ForeignWire, exec_prefix, from_ansible
+from hullcheck.transport.foreign import ForeignWire, exec_prefix
 from hullcheck.transport.local import LocalShell
 from hullcheck.transport.openssh_shell import OpenSSHShell
 from hullcheck.transport.paramiko_shell import ParamikoShell

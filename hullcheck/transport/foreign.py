@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from testinfra.backend import get_backend_class
@@ -16,7 +14,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from hullcheck.transport.target import Target
 from hullcheck.transport.want import LIMIT, Evidence, Unreachable, Want
 
-__all__ = ["ForeignWire", "exec_prefix", "from_ansible"]
+__all__ = ["ForeignWire", "exec_prefix"]
 
 
 _PROLOGUE = "PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C; export PATH LC_ALL; cd /; "
@@ -58,42 +56,6 @@ _PREFIXES: dict[str, Callable[[Target], list[str]]] = {
     "lxc": lambda target: ["lxc", "exec", target.address, "--mode=non-interactive", "--"],
     "chroot": lambda target: ["chroot", target.address],
 }
-
-
-def from_ansible(target: Target) -> Target | None:
-    """Return how Ansible's inventory says that a host is reached; None: only by Ansible itself.
-
-    :raises Unreachable: the inventory cannot be read, or says what we would have to leave out.
-    """
-    backend = _backend(target)
-    if backend.force_ansible:
-        return None
-    try:
-        host = backend.ansible_runner.get_host(target.address)
-    except Exception as error:  # whatever ansible-inventory and its plugins may raise
-        raise Unreachable("name", f"{target.display}: no inventory: {error}") from error
-    if host is None:
-        return None
-    inner = host.backend
-    found = replace(
-        target, scheme=inner.NAME, address=inner.hostname, options=(), name=target.name,
-        sudo=target.sudo or inner.sudo, sudo_user=target.sudo_user or inner.sudo_user,
-    )  # fmt: skip
-    if inner.NAME not in ("ssh", "paramiko"):
-        return found
-    extra = getattr(inner, "ssh_extra_args", "") or ""
-    if re.search(r"-[JWF]\b|proxy", extra, re.IGNORECASE):
-        raise Unreachable(
-            "name",
-            f"{target.display}: its Ansible ssh arguments ({extra}) are not used here: say the "
-            "same in ~/.ssh/config",
-        )
-    place, file = inner.host, inner.ssh_identity_file
-    return replace(
-        found, scheme="paramiko", address=place.name, user=place.user, password=place.password,
-        port=int(place.port) if place.port else None,
-        identity_file=target.identity_file or ((Path(file).expanduser(),) if file else ()),
-    )  # fmt: skip
 
 
 def _backend(target: Target) -> Any:

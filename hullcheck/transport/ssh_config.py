@@ -15,7 +15,7 @@ from pathlib import Path
 from hullcheck.transport.target import Target, parse_spec
 from hullcheck.transport.want import Unreachable
 
-__all__ = ["Settings", "resolve", "route"]
+__all__ = ["Settings", "expand", "identity_options", "resolve", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,7 @@ def resolve(target: Target) -> Settings:
         command += ["-p", str(target.port)]
     if target.user is not None:
         command += ["-l", target.user]
-    for file in target.identity_file:
-        command += ["-o", f"IdentityFile={file}"]
+    command += identity_options(target)
     try:
         done = subprocess.run(
             [*command, "--", target.address],
@@ -88,6 +87,12 @@ def resolve(target: Target) -> Settings:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
         raise Unreachable("name", f"{target.address}: the SSH configuration is wrong: {said}")
     return _settings(target, done.stdout.decode("utf-8", "surrogateescape"))
+
+
+def identity_options(target: Target) -> list[str]:
+    """Return what ssh is told of a target's keys; unlike ``-i`` it keeps what is not there."""
+    paths = [str(file).replace("%", "%%") for file in target.identity_file]
+    return [flag for path in paths for flag in ("-o", f'IdentityFile="{path}"')]
 
 
 def _settings(target: Target, text: str) -> Settings:

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote
 
-from testinfra.backend import BACKENDS, get_backend_class
+from testinfra.backend import BACKENDS
 
-__all__ = ["SCHEMES", "SSH_SCHEMES", "Target", "expand_spec", "parse_spec"]
+__all__ = ["SCHEMES", "SSH_SCHEMES", "Target", "parse_spec"]
 
 SSH_SCHEMES = ("paramiko", "ssh", "safe-ssh")
 SCHEMES = (*BACKENDS, "recording")
@@ -87,24 +87,6 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if re.fullmatch(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%\w]*", address) else address
 
 
-def expand_spec(text: str) -> list[Target]:
-    """Return the targets of a host spec: one, but for patterns of ``ansible://`` and ``salt://``.
-
-    :raises ValueError: as :func:`parse_spec`, or no host matches the pattern.
-    """
-    target = parse_spec(text)
-    if target.scheme not in ("ansible", "salt"):
-        return [target]
-    options = dict(target.options)
-    try:
-        names = get_backend_class(target.scheme).get_hosts(target.address or None, **options)
-    except Exception as error:  # testinfra raises what ansible and salt make it raise
-        raise ValueError(f"{target.display}: its hosts cannot be listed: {error}") from error
-    if not names:
-        raise ValueError(f"{target.display}: no host matches")
-    return [parse_spec(text.replace(_authority(text), name, 1)) for name in names]
-
-
 def parse_spec(text: str) -> Target:
     """Read a host spec of testinfra's, or ``recording://FILE``.
 
@@ -145,10 +127,6 @@ def _scheme(text: str) -> tuple[str, str]:
     if not separator and not rest:
         raise ValueError("an empty host spec names no host")
     return scheme, rest
-
-
-def _authority(text: str) -> str:
-    return text.partition("://")[2].partition("?")[0]
 
 
 def _recording(rest: str) -> Target:

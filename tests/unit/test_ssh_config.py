@@ -49,10 +49,12 @@ def test_what_openssh_says_is_taken(config: Path) -> None:
 @needs_ssh
 def test_the_target_beats_the_configuration(config: Path) -> None:
     config.write_text("Host *\n Port 2201\n User ops\n IdentityFile /k/a\n")
-    target = Target("ssh", "web", 2202, "root", ssh_config=config, identity_file=(Path("/k/b"),))
+    target = Target(
+        "ssh", "web", 2202, "root", ssh_config=config, identity_file=(Path("/k/b c%d"),)
+    )
     found = resolve(target)
     assert (found.port, found.user) == (2202, "root")
-    assert found.identity_files == (Path("/k/b"), Path("/k/a"))
+    assert found.identity_files == (Path("/k/b c%d"), Path("/k/a"))
 
 
 @needs_ssh
@@ -123,5 +125,5 @@ def test_a_route_through_jump_hosts(config: Path) -> None:
 )
 def test_a_circle_is_told(config: Path, text: str) -> None:
     config.write_text(text)
-    with pytest.raises(Unreachable, match="circle: web -> a|jumphost loop via"):
+    with pytest.raises(Unreachable, match=r"circle: web -> a|jumphost loop via"):
         route(settings("ssh://web", config))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hullcheck.transport.target import Target, expand_spec, parse_spec
+from hullcheck.transport.target import Target, parse_spec
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,3 @@ def test_any_text_is_a_target_or_a_sentence(text: str) -> None:
 def test_what_is_displayed_reads_back(user: str | None, address: str, port: int | None) -> None:
     target = Target("ssh", address, port, user)
     assert parse_spec(target.display) == target
-
-
-def test_a_plain_spec_expands_to_itself() -> None:
-    assert expand_spec("ssh://h") == [Target("ssh", "h")]
