@@ -30,7 +30,7 @@ from hullcheck.inventory.policy import Policy
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.session import Consulted
 from hullcheck.transport.want import CannotAnswer, Pending
-from hullcheck.verdict import Finding, Object, Status, Verdict, worst
+from hullcheck.verdict import Finding, Object, Status, Verdict, sentence, worst
 
 __all__ = ["Site", "gather", "judge"]
 
@@ -200,13 +200,9 @@ def _replaced(finding: Finding, status: Status, reason: str) -> Finding:
 
 def _reason(status: Status, findings: Sequence[Finding]) -> str:
     """One sentence for a verdict: the first finding of its status, and how many there are."""
-    telling = [finding for finding in findings if finding.status is status]
     if status is Status.PASS:
         return f"holds for {_kinds(findings)}" if findings[0].object.kind != "host" else "holds"
-    first = telling[0]
-    name = "" if first.object.kind == "host" else f"{first.object.kind} {first.object.name}: "
-    more = f" (and {len(telling) - 1} more)" if len(telling) > 1 else ""
-    return f"{name}{first.reason}{more}"
+    return sentence(status, findings)
 
 
 def _kinds(findings: Sequence[Finding]) -> str:

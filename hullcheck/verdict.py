@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Finding", "HostRecord", "Object", "Run", "Status", "Verdict", "totals", "worst"]
+__all__ = [
+    "Finding",
+    "HostRecord",
+    "Object",
+    "Run",
+    "Status",
+    "Verdict",
+    "sentence",
+    "totals",
+    "worst",
+]
 
 
 class Status(StrEnum):
@@ -60,6 +70,16 @@ class Finding:
     expected: Any = None
     observed: Any = None
     reason: str = ""
+
+
+def sentence(status: Status, findings: Sequence[Finding]) -> str:
+    """Say in one sentence why findings have a status: the first of it, and how many more."""
+    telling = [finding for finding in findings if finding.status is status]
+    thing = telling[0].object
+    only = len(findings) == 1 and thing.kind == "engine"
+    name = "" if thing.kind == "host" or only else f"{thing.kind} {thing.name}: "
+    more = f" (and {len(telling) - 1} more)" if len(telling) > 1 else ""
+    return f"{name}{telling[0].reason}{more}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,7 @@
 """Typed read-only views of a host. A control asks for one by naming a parameter after it."""
 
-from hullcheck.facts.registry import PROVIDERS, Thing, fact, get, provide, provide_each
-
-__all__ = ["PROVIDERS", "Thing", "fact", "get", "provide", "provide_each"]
-
-from hullcheck.facts import (  # noqa: E402, F401
+# Importing a module registers what it provides.
+from hullcheck.facts import (  # noqa: F401
     accounts,
     containers,
     docker,
@@ -19,3 +16,6 @@ from hullcheck.facts import (  # noqa: E402, F401
     runtime_sockets,
     sockets,
 )
+from hullcheck.facts.registry import PROVIDERS, Thing, fact, get, provide, provide_each
+
+__all__ = ["PROVIDERS", "Thing", "fact", "get", "provide", "provide_each"]

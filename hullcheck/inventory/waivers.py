@@ -23,7 +23,7 @@ from typing import Any
 
 from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import Node, load
-from hullcheck.verdict import Finding, Object, Status, Verdict, worst
+from hullcheck.verdict import Finding, Object, Status, Verdict, sentence, worst
 
 __all__ = ["Waiver", "apply", "load_waivers"]
 
@@ -122,11 +122,11 @@ def apply(verdict: Verdict, waivers: Iterable[Waiver], today: date) -> Verdict:
     status = worst(finding.status for finding in findings)
     if status is Status.FAIL:
         expired = [each for each in meant if each.expires < today]
-        reason = verdict.reason if not used else _sentence(status, findings)
+        reason = verdict.reason if not used else sentence(status, findings)
         reason += _lapsed(verdict, findings, expired)
         return replace(verdict, findings=tuple(findings), reason=reason)
     if status is not Status.WAIVED:
-        reason = _sentence(status, findings)
+        reason = sentence(status, findings)
         return replace(verdict, status=status, findings=tuple(findings), reason=reason)
     first = min(used, key=lambda each: each.expires)
     reason = f"{verdict.reason}; waived until {first.expires} by {first.owner}: {first.reason}"
@@ -143,14 +143,6 @@ def _waived(finding: Finding, waiver: Waiver) -> Finding:
     why = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
     reason = f"{finding.reason}; {why}" if finding.reason else why
     return replace(finding, status=Status.WAIVED, reason=reason)
-
-
-def _sentence(status: Status, findings: Iterable[Finding]) -> str:
-    """Return what is left to say of a verdict when a part of its failures is waived."""
-    left = [finding for finding in findings if finding.status is status]
-    thing = left[0].object
-    name = "" if thing.kind == "host" else f"{thing.kind} {thing.name}: "
-    return f"{name}{left[0].reason}{f' (and {len(left) - 1} more)' if len(left) > 1 else ''}"
 
 
 def _lapsed(verdict: Verdict, findings: Iterable[Finding], expired: Iterable[Waiver]) -> str:
