@@ -193,6 +193,18 @@ def test_lists_are_exact(files: Files, tmp_path: Path) -> None:
         files.tree(str(tmp_path), depth=1)
 
 
+def test_below_the_root_of_a_process_links_stay_below_it(files: Files, tmp_path: Path) -> None:
+    made(tmp_path / "file", 0o640)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    root = f"/proc/{os.getpid()}/root"
+    file = files.get(f"{root}{tmp_path}/link")
+    assert (file.resolved, file.mode, file.text) == (f"{root}{tmp_path}/file", 0o640, "text")
+    assert root in [each.path for each in file.ancestors]
+    assert "/tmp" not in [each.path for each in file.ancestors]
+    assert not files.get(f"{root}/nowhere").exists
+    assert files.get(f"{root}/../../{tmp_path}/file").exists
+
+
 def test_several_files_are_asked_for_in_one_round(here: Host, tmp_path: Path) -> None:
     paths = [str(made(tmp_path / str(number))) for number in range(3)]
     facts.get(here, "files").get(*paths)
