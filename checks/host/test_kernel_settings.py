@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hullcheck.control import NotApplicable, control, expect
+from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import Engines
 from hullcheck.facts.files import Files
 from hullcheck.facts.kernel import Kernel
@@ -126,8 +126,11 @@ def test_core_pattern(kernel: Kernel, files: Files, engines: Engines) -> None:
     ):
         changers = files.get(target).writable_by_others()
         expect(changers, equals=[], what=f"ways for others to change {target}")
+    if target.startswith("/") and engines.doubt and not target.startswith(SYSTEM_FILES):
+        raise Unknown(f"an engine's storage may be at {target}: {engines.doubt}")
 
 
+SYSTEM_FILES = ("/usr/", "/lib/", "/sbin/", "/bin/", "/var/crash/", "/var/lib/systemd/")
 CONTAINER_FILES = (
     "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/run/containerd",
     "/var/lib/rancher", "/var/lib/kubelet", "/var/lib/lxd", "/var/lib/incus", "/proc", "/dev",

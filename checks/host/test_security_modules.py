@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hullcheck.control import NotApplicable, control, expect
+from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import Engines
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.lsm import LSM
@@ -25,6 +25,8 @@ def test_lsm_enforcing(lsm: LSM, engines: Engines) -> None:
     on = "on" if lsm.apparmor.enabled else "off"
     if not expect(on, equals="on", what=f"AppArmor (with SELinux {mode})"):
         return
+    if engines.doubt and not engines.engines:
+        raise Unknown(f"cannot tell what engines use AppArmor: {engines.doubt}")
     for engine in engines.engines:
         if not engine.rootless:
             used = "apparmor" in engine.security_options

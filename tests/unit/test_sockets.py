@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
+import socket
 import struct
+import sys
 
 import pytest
 from hypothesis import given
@@ -21,6 +25,9 @@ from hullcheck.facts.sockets import (
     parse_unix,
     sockets_of,
 )
+from hullcheck.transport import Session, host_of
+from hullcheck.transport.batch import Batch
+from hullcheck.transport.local import LocalShell
 from tests.unit.fake import host_with
 
 UNIX_HEADER = "Num       RefCount Protocol Flags    Type St Inode Path"
@@ -65,6 +72,7 @@ OWN_TABLES = (
 )
 
 
+CARRIER = "carries a forged row"
 OURS = table("unix", UNIX_HEADER) + table("tcp", TCP_HEADER)
 
 
@@ -219,3 +227,49 @@ class TestSockets:
     def test_a_process_that_ended_took_its_namespace_along(self) -> None:
         sweep = f"ns 11 self\nns 22 70\n{OURS}"
         assert len(Sockets(host(OWN_TABLES, everywhere=sweep)).everywhere()) == 1
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("s")
+    with contextlib.ExitStack() as stack, contextlib.chdir(folder):
+        paths = ["a b", "new\nline", "\udcff\x85", f"{CARRIER}\n{unix('x', 1)}", "\0abs"]
+        for path in paths:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(os.fsencode(path))
+            listener.listen()
+        ports = {}
+        for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listener = stack.enter_context(socket.socket(family))
+            with contextlib.suppress(OSError):
+                listener.bind((address, 0))
+                listener.listen()
+                ports[address.removeprefix("::ffff:"), listener.getsockname()[1]] = address
+        yield Sockets(host_of(Session(Batch(LocalShell())), "here", "local")), paths, ports
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's tables")
+class TestThisKernel:
+    """Real sockets of this very process, in the tables of the kernel that runs the tests."""
+
+    def test_unix(self, found) -> None:
+        there, paths, _ = found
+        owners = there.holders.by_inode
+        mine = {each.path for each in there.unix if os.getpid() in owners.get(each.inode, ())}
+        assert {path.replace("\0", "@") for path in paths if CARRIER not in path} <= mine
+        assert CARRIER in mine
+
+    def test_inet(self, found) -> None:
+        there, _, ports = found
+        mine = {
+            (each.address, each.port)
+            for each in there.tcp
+            if os.getpid() in there.holders.by_inode.get(each.inode, ())
+        }
+        assert ports
+        assert set(ports) <= mine
+
+    def test_namespace(self, found) -> None:
+        there, _, ports = found
+        assert set(ports) <= {(each.address, each.port) for each in there.of(os.getpid()).tcp}
