@@ -98,8 +98,15 @@ def clocked(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def cost(host: DockerHost) -> tuple[float, int]:
-    """Return CPU seconds of sshd's finished children, and the last process number, on a host."""
-    script = "set -- $(cat /proc/1/stat); echo $((${16} + ${17})) $(cut -d' ' -f5 /proc/loadavg)"
+    """Return CPU seconds of sshd's finished children, and the last process number, on a host.
+
+    Waits until no connection is left, because only then are its children accounted for.
+    """
+    script = """
+        while [ -n "$(cat /proc/1/task/1/children | xargs -rn1 sh -c \
+            'grep -l ^sshd /proc/$0/comm 2>/dev/null')" ]; do sleep 0.02; done
+        sed 's/.*) //' /proc/1/stat | { read -r line; set -- $line; echo $((${14} + ${15})); }
+        cut -d' ' -f5 /proc/loadavg"""
     ticks, last = host.run(script).stdout.split()
     return int(ticks) / 100, int(last)
 
@@ -110,7 +117,8 @@ def measured(host: DockerHost, run: Callable[[], Any]) -> tuple[float, int, Any]
     given = run()
     own = cost(host)
     after = cost(host)
-    return own[0] - before[0], own[1] - before[1] - (after[1] - own[1]), given
+    measuring = after[1] - own[1]
+    return own[0] - before[0], own[1] - before[1] - measuring, given
 
 
 def main() -> None:

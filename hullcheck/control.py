@@ -56,7 +56,10 @@ class Manual(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that must hold, and what a person needs to know of it."""
+    """One thing that must hold, and what a person needs to know of it.
+
+    :param inputs: the names of the facts it asks for.
+    """
 
     id: str
     area: str
@@ -66,12 +69,8 @@ class Control:
     severity: str
     level: int
     function: Callable[..., None]
+    inputs: tuple[str, ...]
     aliases: tuple[str, ...] = ()
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The names of the facts the control asks for."""
-        return tuple(inspect.signature(self.function).parameters)
 
 
 def control(
@@ -96,9 +95,11 @@ def control(
             raise ValueError(f"{name}: severity {severity!r} is none of {', '.join(SEVERITIES)}")
         if not (rationale and title and fix):
             raise ValueError(f"{name}: a control needs a title, a docstring and a fix")
+        inputs = tuple(inspect.signature(function).parameters)
         made = Control(
-            f"{area}.{name}", area, title, rationale, fix, severity, level, function, tuple(aliases)
-        )
+            f"{area}.{name}", area, title, rationale, fix, severity, level, function, inputs,
+            tuple(aliases),
+        )  # fmt: skip
         function.__control__ = made  # type: ignore[attr-defined]
         return function
 
