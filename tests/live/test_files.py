@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +23,8 @@ from tests.live.hosts.systemd import SystemdHost
 
 pytestmark = pytest.mark.live
 
+ROOT = Path(__file__).parents[2]
+AUTHS = b'{"auths": {"registry.example": {"auth": "c2VjcmV0OnNlY3JldA=="}}}'
 MODULES = ("test_files", "test_keys_and_sockets")
 TLS = "/etc/docker/tls"
 FLAGS = [
@@ -188,6 +196,29 @@ def test_who_cannot_see_does_not_pass(host: SystemdHost) -> None:
     as_root = audit(host, "bob", sudo=True)
     assert {each.status for each in as_root.values()} == {Status.PASS}
     host.run(f"chmod 755 {TLS} /etc/docker/certs.d")
+
+
+def test_no_secret_lands_in_a_run(host: SystemdHost, tmp_path: Path) -> None:
+    """Law 8, of a container that shows its secrets wherever one can."""
+    plain = "hunter2-Plain"
+    token = "glpat-" + "aB3_" * 5
+    host.start(
+        "leaky", "-e", f"DB_PASSWORD={plain}", "-e", f"X={token}", "--label", f"api_key={plain}",
+        "-e", f"URL=postgres://u:{plain}@db/x", "-e", f"JSON={json.dumps({'secret': plain})}",
+        command=["sh", "-c", f"sleep 9999; : --token={plain} --password {plain}"],
+    )  # fmt: skip
+    host.run("mkdir -p /root/.docker; cp /dev/stdin /root/.docker/config.json", stdin=AUTHS)
+    argv = [sys.executable, "-m", "hullcheck", "audit", f"paramiko://root@{host.name}"]
+    argv += ["--ssh-config", str(host.ssh_config), "--report-dir", str(tmp_path / "run")]
+    done = subprocess.run(argv, capture_output=True, cwd=ROOT, check=False, timeout=120)
+    host.remove("leaky")
+    assert done.returncode in (1, 3), done.stderr
+    landed = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    unpacked = [gzip.decompress(each) for each in landed if each[:2] == b"\x1f\x8b"]
+    text = b"".join([*landed, *unpacked, done.stdout, done.stderr])
+    assert b"[redacted:13:" in text, "the container was looked at"
+    for secret in (plain, token, "c2VjcmV0OnNlY3JldA==", base64.b64encode(plain.encode()).decode()):
+        assert secret.encode() not in text
 
 
 def test_a_second_engine_is_judged_by_its_own_files(host: SystemdHost) -> None:
