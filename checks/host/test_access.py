@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from hullcheck.control import Manual, control, expect
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.docker import Engines
@@ -24,10 +26,9 @@ def test_engine_sockets(
     control's matter."""
     reach = engine_socket.reach
     expect(reach.everybody, equals=False, what=f"everybody's access to {engine_socket}")
-    names = {*ENGINE_GROUPS, *(str(each.setting("group").value) for each in engines.engines)}
-    groups = [each for each in accounts.groups if names & {each.name, str(each.gid)}]
-    expected = {name for group in groups for name in accounts.members(group)}
-    others = reach.users - expected
+    others = reach.users - _members(accounts, ENGINE_GROUPS)
+    if others:
+        others -= _members(accounts, {str(each.setting("group").value) for each in engines.engines})
     if policy.trusted_users is not None:
         expect(others, within=policy.trusted_users, what=f"users with access to {engine_socket}")
     elif others and not reach.everybody:
@@ -35,6 +36,11 @@ def test_engine_sockets(
             f"whether these users may reach {engine_socket}: {', '.join(sorted(others))}",
             sorted(others),
         )
+
+
+def _members(accounts: Accounts, names: Collection[str]) -> set[str]:
+    groups = [each for each in accounts.groups if each.name in names or str(each.gid) in names]
+    return {name for group in groups for name in accounts.members(group)}
 
 
 @control(

@@ -304,7 +304,10 @@ def engine_port(host: Host) -> list[EnginePort]:
         holders = _holders(host, listener.inode)
         engine = next((each for each in engines.engines if _number(each) in holders), None)
         serving = [pid for pid in holders if programs.get(pid) in ("podman", "buildkitd")]
-        if listener.port in DOCKER_PORTS or serving or (engine and _serves(engine, listener)):
+        # What nobody holds, if all are seen, belongs to another host on the same network stack.
+        somebody = bool(holders) or bool(sockets.holders.hidden)
+        registered = listener.port in DOCKER_PORTS and somebody
+        if registered or serving or (engine and _serves(engine, listener)):
             held = tuple(each for each in map(processes.get, holders) if each)
             found[str(listener)] = EnginePort(host, listener, engine, held, bool(serving))
     unseen = [each for each in sockets.tcp if not _holders(host, each.inode)]

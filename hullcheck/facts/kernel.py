@@ -48,8 +48,7 @@ def config_want(names: Iterable[str]) -> Want:
     return want(
         "r=$(uname -r); if [ -r /proc/config.gz ]; then echo '# from /proc/config.gz'; "
         "gzip -dc /proc/config.gz; "
-        "else for f in /boot/config-$r /lib/modules/$r/config /usr/lib/modules/$r/config "
-        "/usr/lib/ostree-boot/config-$r; do "
+        "else for f in /boot/config-$r /lib/modules/$r/config /usr/lib/modules/$r/config; do "
         'if [ -r $f ]; then echo "# from $f"; cat $f; break; fi; done; fi | '
         f"grep -E '^# from |^(# )?({pattern})[= ]'",
         meaning=(0, 1),

@@ -20,7 +20,7 @@ from hullcheck.transport.connect import connect
 from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import Verdict
 from tests.live.hosts.docker import DockerHost
-from tests.live.hosts.overlay import OverlayHost
+from tests.live.hosts.overlay import OverlayHost, wait_until
 from tests.live.hosts.systemd import SystemdHost
 
 pytestmark = pytest.mark.live
@@ -297,6 +297,33 @@ class TestPorts:
         assert found.status == "fail"
         assert found.findings[0].object.name == address
         assert status(engine, "engine-tcp-api") == "not-applicable"
+
+    def test_another_program_on_dockers_port(self, engine: DockerHost) -> None:
+        """It may be a proxy to an engine elsewhere: a person has to look."""
+        serve = f"python3 -m http.server 2375 --bind {engine.address} -d /usr/share"
+        pid = engine.run(f"{serve} >/dev/null 2>&1 </dev/null & echo $!").stdout.strip()
+        try:
+            wait_until(lambda: f"{engine.address}:2375" in listeners(engine), "the web server")
+            [found] = audit(engine, "engine-tcp-api")
+        finally:
+            engine.run(f"kill {pid}")
+        assert found.status == "manual", found.reason
+        assert f"{pid} (python3)" in found.reason
+
+    def test_podmans_service(self, engine: DockerHost) -> None:
+        """It takes orders from whoever connects, on any port."""
+        serve = f"podman system service --time 0 tcp:{engine.address}:9001"
+        pid = engine.run(f"{serve} >/dev/null 2>&1 </dev/null & echo $!").stdout.strip()
+        try:
+            wait_until(lambda: f"{engine.address}:9001" in listeners(engine), "podman")
+            [found] = audit(engine, "engine-tcp-api")
+        finally:
+            engine.run(f"kill {pid}")
+        assert found.status == "fail", found.reason
+
+
+def listeners(host: OverlayHost) -> str:
+    return host.run("ss -Htln 2>/dev/null || netstat -tln").stdout
 
 
 def test_the_data_root(engine: DockerHost) -> None:

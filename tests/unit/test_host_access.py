@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from hullcheck.control import Unknown
 from hullcheck.facts import get
 from hullcheck.facts.acl import acl_want
 from hullcheck.facts.docker import Engines
@@ -72,6 +73,23 @@ class TestSockets:
         assert made.reach.users == {"bob", "carol"}
         assert not made.reach.everybody
         assert judged(made) == "pass"
+
+    def test_a_group_that_the_engine_was_told(self) -> None:
+        """Only a group that is not the usual one needs the setting, which may not be readable."""
+        made = socket(here())
+
+        def stale(name: str) -> None:
+            raise Unknown(f"{name}: the file has changed")
+
+        told = engine(setting=lambda name: SimpleNamespace(value="ops"))
+        found = verdict(
+            "host.engine-sockets", made.host, engine(setting=stale), engine_socket=[made]
+        )
+        assert found.status == "pass"
+        for there, expected in ((told, "pass"), (engine(setting=stale), "unknown")):
+            ops = socket(here(), gid=500)
+            found = verdict("host.engine-sockets", ops.host, there, engine_socket=[ops])
+            assert found.status == expected
 
     def test_everybody(self) -> None:
         """Lynis tests for a regular file first and so passes every socket of mode 0666."""
@@ -191,8 +209,9 @@ class TestFinding:
         )
 
     def test_ports(self) -> None:
-        """dockerd's metrics and Swarm's two ports are no API; a web server's port is none."""
-        tcp = {4243: 1, 2377: 2, 7946: 3, 9323: 4, 8080: 5, 2375: 5, 9000: 6}
+        """dockerd's metrics and Swarm's two ports are no API; a web server's port is none; a port
+        that no process of this host holds is another host's on the same network stack."""
+        tcp = {4243: 1, 2377: 2, 7946: 3, 9323: 4, 8080: 5, 2375: 5, 9000: 6, 2376: 7}
         owners = Owners({**dict.fromkeys((1, 2, 3, 4), (30,)), 5: (32,), 6: (31,)})
         found = engine_port(seeded(EXES, owners, {}, tcp, self.docker()))
         assert [(each.listener.port, each.known) for each in found] == [

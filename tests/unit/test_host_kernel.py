@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from testinfra.host import Host
 
+from hullcheck.facts.docker import Engines
 from tests.unit.kernels import FILES, HYBRID, STATUS, V1, V2, engine, host, verdict
 
 APPARMOR = {
@@ -368,3 +370,21 @@ class TestDataRoot:
 
     def test_a_data_root_out_of_sight(self) -> None:
         assert self.status(self.mounts(), root_dir="/elsewhere") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("control", "here", "expected"),
+    [
+        ("host.core-pattern", host(settings={"kernel.core_pattern": "|/data/x %P"}), "unknown"),
+        ("host.core-pattern", host(settings={"kernel.core_pattern": "|/usr/lib/x %P"}), "pass"),
+        ("host.core-pattern", host(settings={"kernel.core_pattern": "core"}), "pass"),
+        ("host.lsm-enforcing", host(APPARMOR), "unknown"),
+        ("host.lsm-enforcing", host(SELINUX), "pass"),
+        ("host.user-namespaces", host(settings={"user.max_user_namespaces": "0"}), "unknown"),
+    ],
+)
+def test_engines_that_could_not_be_seen(control: str, here: Host, expected: str) -> None:
+    """What depends on an engine's data root or rights cannot pass while one may be hidden."""
+    hidden = Engines((), (), (), "not every process is visible (needs root)")
+    found = verdict(control, here, engines=hidden, files=_Files([]))
+    assert found.status == expected
