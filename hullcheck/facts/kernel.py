@@ -26,7 +26,13 @@ SYSCTLS = (
 )  # fmt: skip
 """What controls ask for, in one sweep; any other is asked by itself."""
 
-OPTIONS = ("CONFIG_PROC_FS", "CONFIG_SECCOMP", "CONFIG_SECCOMP_FILTER", "CONFIG_USER_NS")
+OPTIONS = (
+    "CONFIG_PROC_FS",
+    "CONFIG_SECCOMP",
+    "CONFIG_SECCOMP_FILTER",
+    "CONFIG_USER_NS",
+    "CONFIG_SECURITY_LOCKDOWN_LSM",
+)
 
 STATE = (
     "/proc/cmdline", "/proc/cgroups", "/proc/filesystems",
@@ -236,6 +242,13 @@ class Kernel:
         return tuple((listed or "").strip().split(",")) if listed else ()
 
     @property
+    def _has_lockdown(self) -> bool:
+        try:
+            return "lockdown" in self.lsms
+        except Unknown:
+            return self.option("CONFIG_SECURITY_LOCKDOWN_LSM") != "n"
+
+    @property
     def lockdown(self) -> str | None:
         """The selected lockdown level: none, integrity, confidentiality; None without lockdown.
 
@@ -243,8 +256,8 @@ class Kernel:
         """
         text = self.state("/sys/kernel/security/lockdown")
         if text is None:
-            if "lockdown" in self.lsms:
-                raise Unknown("/sys/kernel/security/lockdown is not there")
+            if self._has_lockdown:
+                raise Unknown("/sys/kernel/security/lockdown is not there: securityfs not mounted?")
             return None
         chosen = re.search(r"\[(\w+)\]", text)
         if not chosen:

@@ -136,6 +136,12 @@ class TestSecurityModules:
             _ = Kernel(host(without=paths)).lsms
         with pytest.raises(Unknown):
             _ = Kernel(host(without=paths)).lockdown
+        config = "CONFIG_PROC_FS=y\n# CONFIG_SECURITY_LOCKDOWN_LSM is not set\n"
+        assert Kernel(host(without=paths, config=config)).lockdown is None
+        with pytest.raises(Unknown):
+            _ = Kernel(
+                host(without=paths, config="CONFIG_PROC_FS=y\nCONFIG_SECURITY_LOCKDOWN_LSM=y\n")
+            ).lockdown
         bare = host({"/proc/filesystems": "nodev\tsysfs"}, without=paths)
         assert Kernel(bare).lsms == ()
         assert Kernel(bare).lockdown is None
