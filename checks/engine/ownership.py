@@ -41,10 +41,13 @@ def expect_owner(each: EngineFile, accounts: Accounts) -> None:
 def expect_mode(each: EngineFile, mask: int) -> None:
     """Expect a file to give nobody more than a mode does, by its own mode and by its ACL.
 
-    :param mask: the permission bits that may be set; a tighter mode is fine.
+    :param mask: the permission bits that may be set; a tighter mode is fine. A directory
+        may be searched by whom the mask lets read.
     :raises NotApplicable: there is no such file. :raises Unknown: it cannot be seen.
     """
     file = seen(each)
+    if file.kind == "directory":
+        mask |= (mask & 0o444) >> 2
     what = f"mode of {each} ({file.mode:04o}) beyond {mask:04o}"
     expect(f"{file.mode & ~mask:04o}", equals="0000", what=what)
     given = file.acl_beyond(mask, each.groups)

@@ -28,6 +28,9 @@ TLS_FILES = {"tlscacert": "ca.pem", "tlscert": "cert.pem", "tlskey": "key.pem"}
 INTERNAL = ("/metrics.sock", "/swarm/control.sock")
 """Sockets below the engine's exec-root that do not serve its API (moby, cmd/dockerd)."""
 
+SYSTEM_UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
+"""Where a unit counts more than the one that a package installed; see systemd.unit(5)."""
+
 Paths = Callable[[DockerEngine], Iterable[str]]
 
 
@@ -127,19 +130,25 @@ def _existing(engine: DockerEngine, paths: Iterable[str]) -> list[str]:
 
 
 def _units(engine: DockerEngine, name: str, system: list[str]) -> list[str]:
-    """Return a unit's fragment and drop-ins, of the user's own manager for a rootless engine."""
+    """Return a unit's fragment and drop-ins, and the directories where more could be put.
+
+    A rootless engine's are those of its user's own manager.
+    """
     if not engine.rootless:
-        return system
+        more = [*SYSTEM_UNITS, *(f"{place}/{name}.d" for place in SYSTEM_UNITS)]
+        return [*system, *_existing(engine, more)] if system else []
     places = (f"{user_config(engine)}/systemd/user", "/etc/systemd/user", "/usr/lib/systemd/user")
     files: Files = get(engine.host, "files")
     fragments = _existing(engine, (f"{place}/{name}" for place in places))[:1]
     drop_ins = [path for place in places for path in files.list(f"{place}/{name}.d")]
-    return fragments + [path for path in drop_ins if path.endswith(".conf")]
+    found = fragments + [path for path in drop_ins if path.endswith(".conf")]
+    return found + _existing(engine, [places[0], f"{places[0]}/{name}.d"]) if found else []
 
 
 @provide_each
 def unit_file(host: Host) -> list[EngineFile]:
-    """Each fragment and drop-in of the unit that runs an engine, or that would."""
+    """Each fragment and drop-in of the unit that runs an engine, or that would, and the
+    directories in which another one would count more."""
     none = "no systemd unit runs the engine, and there is no docker.service"
     return _each(
         host, lambda each: _units(each, each.unit or "docker.service", each.unit_files), none

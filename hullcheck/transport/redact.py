@@ -60,11 +60,13 @@ _AFTER_NAME = re.compile(
     rb"(?P<key>\\*+[\"'])\s*+[:=]\s*+(?P=key)"
     rb"|(?P<pair>\\*+\")\s*+,\s*+(?P=pair)value(?P=pair)\s*+:\s*+(?P=pair)"
     rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
+    rb"|(?P<bare>\\*+[\"']:[ \t]++)(?![\s\"'\\\[{])"
     rb"|(?P<line>\s*+\n\s*+value:[ \t]++)"
     rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
     rb"|(?P<colon>:[ \t]++)"
     rb"|(?P<space>[ \t]++|\0)(?!-)"
 )
+_LITERAL = re.compile(rb"(?i)(?:true|false|null|none|-?\d[\d.e+-]*+)\s*+(?:[,}\]]|\Z)")
 _QUOTE = re.compile(rb"\\*+[\"']")
 _QUOTE_BEFORE = re.compile(rb"\\*[\"']\Z")
 _WORD, _LISTED, _QUERY = (
@@ -103,6 +105,10 @@ _NSSWITCH = re.compile(
 _REFERENCE = re.compile(rb"\$\{[A-Za-z_]\w*\}")
 
 
+_TELLING_NOTHING = frozenset(["root", "docker", "admin", "user", "sudo", "password", "test"])
+"""What every host says of itself: to cut it out would hide no secret, but change verdicts."""
+
+
 @functools.lru_cache(maxsize=4096)
 def looks_secret(name: bytes) -> bool:
     """Tell whether something of this name (DB_PASSWORD, apiKey, --token) is a secret itself."""
@@ -122,12 +128,14 @@ class Redactor:
     """Cuts secrets out of evidence.
 
     :param salt: the key of the fingerprints; a new one for each run.
-    :param secrets: secrets that are known to the auditor, such as a sudo password.
+    :param secrets: secrets that are known to the auditor, such as a sudo password; a word that
+        every host says, or one of up to three characters, cannot be told from the rest.
     """
 
     def __init__(self, salt: bytes, secrets: Iterable[str] = ()) -> None:
         self._salt = salt
-        known = sorted({way for each in secrets if each for way in _ways(each)}, key=len)[::-1]
+        telling = {each for each in secrets if each not in _TELLING_NOTHING and len(each) > 3}
+        known = sorted({way for each in telling for way in _ways(each)}, key=len)[::-1]
         alternatives = b"|".join(_known(each) for each in known)
         self._known = re.compile(b"(?P<kept>)(?P<secret>%s)" % alternatives) if known else None
 
@@ -202,6 +210,8 @@ class Redactor:
             after = _AFTER_NAME.match(data, position)
             if not after or not looks_secret(name) or not _fits(name, after):
                 continue
+            if after["bare"] and _LITERAL.match(data, after.end()):
+                continue
             first, last = _value(data, start, name, after)
             if _harmless(data[first:last]):
                 continue
@@ -217,9 +227,11 @@ def _ways(secret: str) -> set[bytes]:
 
 
 def _known(secret: bytes) -> bytes:
-    """Return a pattern for a known secret; a short one must stand alone to be meant."""
+    """Return a pattern for a known secret; a short word must stand alone to be meant."""
     pattern = re.escape(secret)
-    return pattern if len(secret) >= 4 else rb"(?<![\w.-])%s(?![\w.-])" % pattern
+    if len(secret) >= 8 or not secret.isalnum():
+        return pattern
+    return rb"(?<![\w.-])%s(?![\w.-])" % pattern
 
 
 def _fits(name: bytes, after: re.Match[bytes]) -> bool:
@@ -244,7 +256,7 @@ def _value(data: bytes, start: int, name: bytes, after: re.Match[bytes]) -> tupl
     mark = after["key"] or after["pair"] or after["argument"]
     if mark:
         return first, _closing(data, first, mark)
-    if after["line"]:
+    if after["line"] or after["bare"]:
         return first, _end(_LINE, data, first)
     before = data[max(0, start - 8) : start]
     opened = _QUOTE_BEFORE.search(before)

@@ -109,7 +109,9 @@ def test_all_is_well_to_begin_with(host: SystemdHost) -> None:
     assert sorted(each.object.name.rpartition("/")[2] for each in looked_at) == [
         "ca.crt", "client.cert", "client.key",
     ]  # fmt: skip
-    assert len(verdicts["engine.unit-file-mode"].findings) == 2
+    units = {each.object.name for each in verdicts["engine.unit-file-mode"].findings}
+    drop_in = FILES["unit-file"]
+    assert units >= {drop_in, drop_in.rpartition("/")[0], "/etc/systemd/system"}
 
 
 def test_every_owner_counts(host: SystemdHost) -> None:
@@ -157,6 +159,19 @@ def test_a_directory_on_the_way_counts(host: SystemdHost) -> None:
     assert failing(found) == {"engine.config-directory-mode", *BELOW}
     assert "everybody may write /etc/docker" in found["engine.config-file-owner"].reason
     host.run("chmod 755 /etc/docker")
+    assert failing(audit(host)) == set()
+
+
+def test_a_place_for_another_unit_counts(host: SystemdHost) -> None:
+    """Nothing of this unit lies there yet: a user could put a stronger one there."""
+    host.run("install -d -o ann /etc/systemd/system/docker.socket.d")
+    assert failing(audit(host)) == {"engine.socket-unit-file-owner"}
+    host.run("chown root /etc/systemd/system/docker.socket.d; chmod 777 /etc/systemd/system/*.d")
+    found = failing(audit(host))
+    assert found == {f"engine.{each}unit-file-mode" for each in ("", "socket-")} | {
+        "engine.unit-file-owner"
+    }
+    host.run("chmod 755 /etc/systemd/system/*.d; rmdir /etc/systemd/system/docker.socket.d")
     assert failing(audit(host)) == set()
 
 

@@ -167,7 +167,9 @@ def test_a_rootless_engine_has_files_of_its_own(paths: Any, tmp_path: Path) -> N
             unit="docker.service",
         )
 
-    assert paths("unit_file", engine()) == [str(unit), str(drop_in)]
+    assert paths("unit_file", engine()) == [
+        str(unit), str(drop_in), f"{config}/systemd/user", str(drop_in.parent),
+    ]  # fmt: skip
     assert paths("registry_certificate", engine()) == [str(certificate)]
     assert paths("config_file", engine()) == [f"{config}/docker/daemon.json"]
     assert paths("config_directory", engine()) == [f"{config}/docker"]
@@ -228,6 +230,13 @@ def test_containerd_is_named_managed_or_the_systems(
     assert found(Listener("/x", (7,)), 100) == ["/run/containerd/containerd.sock"]
     assert found(Listener(own, (7,)), 100, "--containerd=/srv/c.sock") == ["/srv/c.sock"]
     assert found(Listener(own, (7,)), 100, containerd="unix:///srv/d.sock") == ["/srv/d.sock"]
+
+
+def test_where_a_stronger_unit_could_be_put_counts(paths: Any) -> None:
+    engine = Engine(host_here(), unit_files=["/lib/systemd/system/docker.service"])
+    found = paths("unit_file", engine, things=True)
+    assert [each.path for each in found][:2] == [engine.unit_files[0], "/etc/systemd/system"]
+    assert sound(found[1], 0o644) == []
 
 
 def test_environment_files_of_a_unit_count(paths: Any) -> None:
