@@ -263,12 +263,13 @@ class Batch:
     def close(self) -> None:
         """End what hung, and close the shell's connection."""
         try:
-            if self._hung and not self._lost:
+            if self._hung and not self._lost and not self._refused:
                 last = [single(Want(":", seconds=0))]
                 sink = Sink(last, secrets.token_hex(16))
                 with contextlib.suppress(Lost, Unreachable):
                     self._shell.stream(self._script(sink, last), sink)
         finally:
+            self._hung = ""
             self._shell.close()
 
 

@@ -71,7 +71,7 @@ class OpenSSHShell:
         with self._stderr.open("wb") as stderr:
             try:
                 done = subprocess.run(
-                    [*command, "-E", str(log), "-f", "-N", "--", self._target.address],
+                    [*command, "-v", "-E", str(log), "-f", "-N", "--", self._target.address],
                     check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                     stderr=stderr, timeout=budget, start_new_session=True,
                 )  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import shlex
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -54,9 +55,13 @@ class Link:
                 last = position == len(hops) - 1
                 seconds = timeout or hop.connect_timeout or CONNECT_SECONDS
                 self._reach(hop, seconds, password if last else None)
-        except BaseException:
+        except BaseException as error:
             self.close()
-            raise
+            # What a hostile server sends may make paramiko raise anything.
+            if isinstance(error, Unreachable) or not isinstance(error, Exception):
+                raise
+            said = str(error) or type(error).__name__
+            raise Unreachable("lost", f"{self.name}: the connection broke: {said}") from error
 
     @property
     def transport(self) -> paramiko.Transport:
@@ -79,7 +84,14 @@ class Link:
         transport.banner_timeout = transport.handshake_timeout = timeout + 5
         transport.auth_timeout = AUTH_SECONDS
         _prefer_known(transport, hop)
-        _agree(transport, hop, max(0.1, end - time.monotonic()), timeout)
+        try:
+            _agree(transport, hop, max(0.1, end - time.monotonic()), timeout)
+        except Unreachable as refusal:
+            if len(self._hops) == 1 and self._command and (said := self._command.complaint):
+                raise Unreachable(
+                    refusal.kind, f"{refusal}; its ProxyCommand said: {said}"
+                ) from None
+            raise
         key = transport.get_remote_server_key()
         label = hop.alias if hop.alias == hop.hostname else f"{hop.alias} ({hop.hostname})"
         verify(label, hop.key_names, hop.known_hosts, key.get_name(), fingerprint(key.asbytes()))
@@ -129,19 +141,27 @@ class _ProxyCommand:
         ours, theirs = socket.socketpair()
         command = expand(hop.proxy_command, hop)
         shell = os.environ.get("SHELL") or "/bin/sh"
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         with theirs:
             try:
                 self._process = subprocess.Popen(
                     [shell, "-c", f"exec {command}"], stdin=theirs.fileno(), stdout=theirs.fileno(),
-                    stderr=subprocess.DEVNULL, start_new_session=True,
+                    stderr=self._stderr, start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
                 ours.close()
+                self._stderr.close()
                 raise Unreachable(
                     "name",
                     f"{hop.alias}: {shlex.quote(shell)} cannot run its ProxyCommand: {error}",
                 ) from error
         self.socket = ours
+
+    @property
+    def complaint(self) -> str:
+        """The end of what it wrote on standard error."""
+        self._stderr.seek(0)
+        return self._stderr.read().decode("utf-8", "replace")[-300:].strip()
 
     def close(self) -> None:
         self.socket.close()
@@ -151,6 +171,7 @@ class _ProxyCommand:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._stderr.close()
 
 
 def _connect(hop: Settings, timeout: float) -> socket.socket:
@@ -269,7 +290,7 @@ def _try_all(
         break
     if password is not None:
         tried.append("the password")
-        with contextlib.suppress(paramiko.AuthenticationException):
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.auth_password(hop.user, password)
         if transport.is_authenticated():
             return

@@ -71,7 +71,7 @@ class ParamikoShell:
             raise Unreachable(
                 "shell", f"{self._target.name}: the server opens no session: {error.text}"
             ) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except Exception as error:  # whatever a hostile server makes paramiko raise
             if transport.is_active() and "closed" in str(error):
                 raise Unreachable(
                     "shell", f"{self._target.name}: the server does not run commands"

@@ -28,7 +28,9 @@ class Unreachable(BaseException):
     """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
+        # Hosts and proxies have their say in it, and a person reads it in a terminal.
+        printable = "".join(each if each.isprintable() else " " for each in message)
+        super().__init__(" ".join(printable.split())[:2000])
         self.kind = kind
 
 

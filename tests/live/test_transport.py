@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -216,6 +217,22 @@ def test_something_else_than_ssh_listens(desk: Desk) -> None:
         assert desk.refusal(f"127.0.0.34:{other.getsockname()[1]}").kind == "lost"
 
 
+def test_a_server_that_talks_nonsense(desk: Desk) -> None:
+    packets = [b"\x00" * 400, b"\xff" * 400, b"\x00\x00\x00\x0c\x04\x14" + b"\xff" * 400]
+    for packet in packets:
+        with socket.create_server(("127.0.0.34", 0)) as other:
+
+            def talk(server: socket.socket = other, said: bytes = packet) -> None:
+                with server.accept()[0] as connection:
+                    connection.sendall(b"hello \x1b[31m\r\nSSH-2.0-\x1b]0;owned\x07\r\n" + said)
+                    connection.recv(1)
+
+            threading.Thread(target=talk, daemon=True).start()
+            refusal = desk.refusal(f"127.0.0.34:{other.getsockname()[1]}?timeout=2")
+            assert refusal.kind in ("lost", "timeout")
+            assert str(refusal).isprintable()
+
+
 def test_through_a_jump_host(desk: Desk) -> None:
     desk.write(web="  ProxyJump jump\n")
     assert desk.ask(want("echo ${SSH_CLIENT:-kept out}"), want("id -u"))[1].text == "0\n"
@@ -289,6 +306,8 @@ while data := there.recv(65536):
 def test_a_proxy_command_that_fails(desk: Desk) -> None:
     desk.write(web="  ProxyCommand exit 3\n")
     assert desk.refusal().kind == "lost"
+    desk.write(web="  ProxyCommand echo no way through >&2; exit 3\n")
+    assert "no way through" in str(desk.refusal())
 
 
 def test_included_files(desk: Desk) -> None:
@@ -498,6 +517,14 @@ def test_any_login_shell_however_noisy(desk: Desk, users: None, shell: str) -> N
     (answer,) = desk.ask(asked, host=f"hc-{shell}@web")
     assert answer.text == 'it\'s $HOME `id` !! \\ "q"\n'
     assert answer.evidence.stderr == b"two\n"
+
+
+def test_a_password_logs_in(desk: Desk, users: None) -> None:
+    desk.write(everywhere="  IdentityFile /nonexistent/key\n", key=False)
+    if desk.client == "ssh":
+        return
+    session = desk.session(f"hc-sudo:{quote(PASSWORD)}@web")
+    assert session.ask(want("id -un"))[0].text == "hc-sudo\n"
 
 
 def test_sudo_without_a_password(desk: Desk, users: None) -> None:
