@@ -68,9 +68,10 @@ def read_site(path: Path) -> SiteRecord:
 
 
 def _policy(values: dict[str, Any]) -> Policy:
-    return Policy(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    )
+    made: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return Policy(**made)
 
 
 def _waivers(documents: Iterable[dict[str, Any]]) -> Iterable[Waiver]:
