@@ -63,9 +63,7 @@ class OpenSSHShell:
             raise
 
     def _connect(self) -> None:
-        command = self._ssh(
-            "ControlMaster=yes", f"ControlPersist={IDLE_SECONDS}", "LogLevel=DEBUG1"
-        )
+        command = self._ssh("ControlMaster=yes", f"ControlPersist={IDLE_SECONDS}")
         budget = AUTH_SECONDS + sum(self._seconds(hop) for hop in self._hops)
         log = self._log(len(self._hops) - 1)
         with self._stderr.open("wb") as stderr:

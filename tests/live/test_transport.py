@@ -306,7 +306,7 @@ while data := there.recv(65536):
 def test_a_proxy_command_that_fails(desk: Desk) -> None:
     desk.write(web="  ProxyCommand exit 3\n")
     assert desk.refusal().kind == "lost"
-    desk.write(web="  ProxyCommand echo no way through >&2; exit 3\n")
+    desk.write(web="  ProxyCommand sh -c 'echo no way through >&2; exit 3'\n")
     assert "no way through" in str(desk.refusal())
 
 
