@@ -206,6 +206,8 @@ class Batch:
                 if not self._reached:
                     raise
                 broken = str(unreachable)
+            if not sink.started and not broken and self._reached:
+                broken = f"no shell any more: {sink.preamble or 'the host said nothing'}"
             if sink.started:
                 self._reached, self._hung = True, ""
             finished = [*sink.done, *self._unfinished(sink, broken)]

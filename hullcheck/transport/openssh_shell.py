@@ -95,6 +95,8 @@ class OpenSSHShell:
         if code == 255 and not gate.finished and not _control(self._socket, "check"):
             self.close()
             raise Lost("the server hung up")
+        if not sink.started:
+            self.close()
         gate.conclude()
 
     def close(self) -> None:

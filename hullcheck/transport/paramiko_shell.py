@@ -59,6 +59,8 @@ class ParamikoShell:
         except Lost:
             self.close()
             raise
+        if not sink.started:
+            self.close()
         gate.conclude()
 
     def _start(self, command: str) -> paramiko.Channel:

@@ -202,6 +202,13 @@ def test_a_login_without_a_shell_is_unreachable_and_says_what_came() -> None:
         assert caught.value.kind == "shell"
 
 
+def test_a_host_that_answered_once_is_lost_not_unreachable() -> None:
+    shell = Scripted(answers(1), nothing, nothing)
+    found = list(Batch(shell).perform(WANTS))
+    assert [each.exit for each in found] == [0, None, None]
+    assert found[2].trouble.startswith("connection lost: no shell any more: This account is")
+
+
 def test_a_host_that_does_not_let_us_back_in_is_lost_not_unreachable() -> None:
     def refuses(*_: object) -> None:
         raise Unreachable("refused", "no more")
