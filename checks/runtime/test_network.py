@@ -28,7 +28,14 @@ def _published(container: Container) -> Iterator[tuple[str, str, str]]:
 
 
 def _default(container: Container) -> str:
-    return str(container.engine.setting("ip").value or "0.0.0.0")  # noqa: S104
+    """Return the address that a port is published on which names none: its network says so."""
+    mode = str(container.asked("NetworkMode", "") or "default")
+    named = [
+        each for each in container.engine.networks if mode in (each.get("Name"), each.get("Id"))
+    ]
+    network = named[0] if named else container.engine.default_bridge or {}
+    options = network.get("Options") or {}
+    return str(options.get("com.docker.network.bridge.host_binding_ipv4") or "0.0.0.0")  # noqa: S104
 
 
 def _ports(text: str) -> range:

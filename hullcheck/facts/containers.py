@@ -230,7 +230,10 @@ class Container:
         found = exposures.of_mounts(self.mounts, host, store) if self.running else []
         seen = {(each.target, each.place) for each in found}
         for bind, resolved in binds:
-            made = exposures.of_bind(bind.source, resolved, bind.target, bind.writable, host, store)
+            below = not self.running
+            made = exposures.of_bind(
+                bind.source, resolved, bind.target, bind.writable, host, store, below
+            )
             found += [each for each in made if (each.target, each.place) not in seen]
         return [replace(each, inode=inodes.get(each.target, "")) for each in found]
 

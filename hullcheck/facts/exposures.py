@@ -114,16 +114,23 @@ def _usual(mount: Mount) -> bool:
 
 
 def of_bind(
-    source: str, resolved: str, target: str, writable: bool, host: Sequence[Mount], store: Store
+    source: str,
+    resolved: str,
+    target: str,
+    writable: bool,
+    host: Sequence[Mount],
+    store: Store,
+    below: bool,
 ) -> Iterator[Exposure]:
-    """Yield what a bind shows that has been asked for, mounts below its source included.
+    """Yield what a bind shows that has been asked for.
 
     :param resolved: the source without symlinks.
+    :param below: whether the host's mounts below the source would come with it.
     """
     place = place_of(host, resolved)
     if place is not None:
         yield from _exposure(target, place, writable, host, store, source)
-    for mount in host:
+    for mount in host if below else ():
         if mount.target != resolved and within(mount.target, resolved):
             inside = target.rstrip("/") + mount.target[len(resolved.rstrip("/")) :]
             open_ = writable and not mount.read_only
