@@ -22,23 +22,20 @@ DAYS = 365
 
 def api_listeners(engine: DockerEngine) -> list[str]:
     """Return the TCP listeners of an engine, as the kernel has them, that may serve its API."""
-    metrics = engine.command_line.last("metrics-addr") or engine.configuration.values.get(
-        "metrics-addr", ""
-    )
+    if not engine.tcp:
+        return []
     swarm = (engine.info.get("Swarm") or {}).get("LocalNodeState", "inactive")
-    others = SWARM_PORTS if swarm not in ("", "inactive") else ()
-    found = []
-    for listener in engine.tcp:
-        port = listener.rpartition(":")[2]
-        if int(port) in others or (metrics and str(metrics).rpartition(":")[2] == port):
-            continue
-        found.append(listener)
-    return found
+    others = {str(port) for port in SWARM_PORTS} if swarm not in ("", "inactive") else set()
+    metrics = engine.command_line.last("metrics-addr")
+    if metrics is None and not engine.stale:
+        metrics = str(engine.configuration.values.get("metrics-addr", ""))
+    others.add((metrics or "").rpartition(":")[2])
+    return [each for each in engine.tcp if each.rpartition(":")[2] not in others]
 
 
 def no_listener(engine: DockerEngine) -> NotApplicable:
-    told = ", ".join(engine.hosts) or engine.socket
-    return NotApplicable(f"the API is not offered over TCP (only {told})")
+    told = engine.command_line.every("host") or [f"unix://{path}" for path in engine.sockets[:1]]
+    return NotApplicable(f"the API is not offered over TCP (only {', '.join(told)})")
 
 
 @control(
@@ -65,6 +62,11 @@ def test_api_tls(docker: DockerEngine) -> None:
     verify = docker.setting("tlsverify")
     for listener in listeners:
         expect(verify.value, equals=True, what=f"tlsverify for {listener} ({verify.source})")
+
+
+def _is_tcp(host: str) -> bool:
+    """Whether ``-H`` means TCP; without a scheme it does."""
+    return host.startswith("tcp://") or "://" not in host
 
 
 def _exposure(warning: str) -> str:
@@ -116,11 +118,13 @@ def test_configuration_drift(docker: DockerEngine) -> None:
 
 
 def _same(name: str, written: Any, running: Any) -> bool:
-    """Whether a setting as written can be what the daemon calls it."""
-    if name == "data-root" and isinstance(written, str):
-        written, running = written.rstrip("/"), str(running).rstrip("/")
-        # With userns-remap the daemon works in a directory of its own below: 165536.165536.
-        return bool(running == written or running.startswith(f"{written}/"))
+    """Whether a setting as written can be what the daemon calls it.
+
+    A data-root may be a link, and remapping users adds a directory to it; a storage driver left
+    empty is the daemon's own choice.
+    """
+    if name == "data-root" or (name == "storage-driver" and written == ""):
+        return True
     if name == "seccomp-profile":
         return written == running or {written, running} <= {"", "default", "builtin"}
     return bool(written == running)
@@ -157,6 +161,10 @@ def test_version(docker: DockerEngine, policy: Policy, started: datetime) -> Non
     version = str(docker.version.get("Version", ""))
     wanted = policy.minimum_engine_version
     if wanted is not None:
+        if not re.fullmatch(r"\d+(\.\d+){0,2}", wanted):
+            raise Unknown(
+                f"minimum_engine_version in the policy is {wanted!r}, which is no version"
+            )
         numbers = tuple(int(part) for part in wanted.split("."))
         found = (*docker.release, *_patch(version))[: len(numbers)]
         expect(list(found), at_least=list(numbers), what="the engine's version")

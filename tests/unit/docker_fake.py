@@ -116,6 +116,11 @@ def docker_answers(
         daemons = {f"unix://{path}": Daemon() for each in programs for path in each.unix}
     for address, daemon in daemons.items():
         answers.update(_daemon(address, daemon, client))
+        for each in everyone:
+            if address.removeprefix("unix://") in each.unix:
+                inner = f"unix:///proc/{each.pid}/root{address.removeprefix('unix://')}"
+                asked = version_want(inner, client).command
+                answers[asked] = answers[version_want(address, client).command]
     for each in everyone:
         base = f"/proc/{each.pid}"
         answers[f"head -c 262144 {base}/cmdline"] = "".join(f"{word}\0" for word in each.argv)
@@ -163,7 +168,6 @@ def _daemon(address: str, daemon: Daemon, client: bool) -> dict[str, Reply]:
         networks.command: json.dumps(list(daemon.networks)),
         api.containers_want().command: json.dumps(list(daemon.containers)),
         api.images_want().command: json.dumps(list(daemon.images)),
-        version_want(address, client).command: json.dumps({"Server": said}),
     }
 
 
@@ -182,7 +186,10 @@ def _kernel(programs: Sequence[Program], hidden: set[int]) -> dict[str, Reply]:
             line = f"0: {packed}:{port:04X} {'0' * len(packed)}:0000 0A 0:0 0:0 0 0 0 {inode} 1"
             rows.setdefault(each.net, []).append((table, line))
             held += [] if each.pid in hidden else [f"{each.pid} {inode}"]
-    header = [("unix", "Num       RefCount Protocol Flags    Type St Inode Path"), ("tcp", "  sl  local_address rem_address   st")]
+    header = [
+        ("unix", "Num       RefCount Protocol Flags    Type St Inode Path"),
+        ("tcp", "  sl  local_address rem_address   st"),
+    ]
     first = {each.net: each.pid for each in reversed(programs)}
     everywhere = [f"ns {each.net} {each.pid}" for each in programs]
     everywhere += [

@@ -8,6 +8,7 @@ import pytest
 
 from hullcheck import facts
 from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.docker import units
 from tests.unit.docker_fake import (
     SOCKET,
     Daemon,
@@ -173,3 +174,32 @@ def test_an_engine_that_answers_nonsense_is_unknown():
     for name in ("info", "version"):
         with pytest.raises(Unknown, match=r"unix:///run/docker\.sock"):
             getattr(engine, name)
+
+
+def test_a_socket_of_the_same_name_elsewhere_does_not_hide_the_real_one():
+    """A user can bind any path in a root of his own, and be first in the list."""
+    decoy = Program(20, "/home/eve/dockerd", ("dockerd", "--iptables=true"), (SOCKET,), mnt=777)
+    host = docker_host([decoy, dockerd("--iptables=false")], {f"unix://{SOCKET}": Daemon()})
+    found = {each.pid: each.setting("iptables").value for each in facts.get(host, "docker")}
+    assert found == {20: True, 50: False}
+
+
+def test_a_child_that_inherited_the_socket_is_no_second_engine():
+    from hullcheck.facts.sockets import HOLDERS
+
+    answers = docker_answers([dockerd(), dockerd(pid=58, ppid=50, unix=())])
+    inherited = next(line for line in answers[HOLDERS.command].splitlines() if "50 1" in line)
+    answers[HOLDERS.command] += f"\n58 {inherited.split()[1]}"
+    assert [each.pid for each in facts.get(host_with(answers), "docker")] == [50]
+
+
+def test_the_unit_of_a_rootless_engine_is_its_users():
+    cgroup = "/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service"
+    kit = Program(70, "/usr/bin/rootlesskit", ("rootlesskit",), uid=1000)
+    daemon = dockerd(pid=71, ppid=70, uid=1000, cgroup=cgroup)
+    answers = docker_answers([kit, daemon], {f"unix://{SOCKET}": Daemon(env="HOME=/home/eve\n")})
+    places = units.user_directories("/home/eve/.config", "/home/eve")
+    listing = units._listing("docker.service", places)
+    path = "/home/eve/.config/systemd/user/docker.service"
+    (engine,) = facts.get(host_with({**answers, listing.command: f"{path}\n"}), "docker")
+    assert engine.unit_files == [path]

@@ -36,6 +36,15 @@ _FAILS = (0, 1, 2, 7, 22, 28, 52, 56, 124, 125, 126, 127)
 """Exit codes of docker and of curl (not connected, HTTP error, timed out, empty, reset …):
 all are answers here, and a failure is told from its text."""
 
+_MAYBE_LIST, _MAYBE_DICT = (list, type(None)), (dict, type(None))
+
+_SHAPE: dict[str, tuple[type, ...]] = {
+    "DockerRootDir": (str,), "Driver": (str,), "LoggingDriver": (str,), "Debug": (bool,),
+    "LiveRestoreEnabled": (bool,), "SecurityOptions": _MAYBE_LIST, "Warnings": _MAYBE_LIST,
+    "Plugins": _MAYBE_DICT, "Swarm": _MAYBE_DICT, "RegistryConfig": _MAYBE_DICT,
+}  # fmt: skip
+"""What controls read of a daemon's info, and what it can be."""
+
 _TLS_FAILS = (*_FAILS, 1, 35, 55, 56, 58, 60)
 
 _JSON = "--format '{{json .}}'"
@@ -100,8 +109,10 @@ class Api:
         errors = info.get("ServerErrors")
         if errors:
             raise Unknown(f"{self.address}: {_reason(str(errors[0]))}")
-        if not isinstance(info.get("DockerRootDir"), str) or "SecurityOptions" not in info:
-            raise Unknown(f"{self.address} answers nonsense: its info lacks what every engine says")
+        wrong = [key for key, kinds in _SHAPE.items() if not isinstance(info.get(key), kinds)]
+        if wrong or "SecurityOptions" not in info:
+            missing = wrong[0] if wrong else "SecurityOptions"
+            raise Unknown(f"{self.address} answers nonsense: no engine has such a {missing}")
         return info
 
     def networks(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from hullcheck.facts.docker.api import Api
 from hullcheck.facts.docker.command_line import Flags, parse_flags
 from hullcheck.facts.docker.configuration import Configuration, read_configuration, wants
 from hullcheck.facts.docker.settings import OPTIONS, Setting, configured, security_options
-from hullcheck.facts.docker.units import Unit, unit_named
+from hullcheck.facts.docker.units import Unit, unit_named, user_unit_named
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get
 from hullcheck.transport import Want, read, session_of, want
@@ -46,7 +46,7 @@ class DockerEngine:
         number: int | None,
         client: bool,
         sockets: tuple[str, ...],
-        tcp: tuple[str, ...],
+        tcp: tuple[str, ...] | None,
         root: bool,
     ) -> None:
         self.host = host
@@ -306,7 +306,7 @@ class DockerEngine:
         :raises Unknown: only root can see what the process listens on.
         """
         _ = self.pid
-        if not self._root:
+        if not self._root or self._tcp is None:
             raise Unknown("cannot tell what the engine listens on (needs root)")
         return self._tcp
 
@@ -336,7 +336,10 @@ class DockerEngine:
 
     @property
     def unit(self) -> str | None:
-        """The systemd unit that its process is part of; None if it is in none."""
+        """The systemd unit that its process is part of; None if it is in none.
+
+        A rootless engine's belongs to its user's own systemd.
+        """
         for path in self.process.cgroups.values():
             for part in reversed(path.split("/")):
                 if part.endswith(".service") and not part.startswith("user@"):
@@ -346,13 +349,21 @@ class DockerEngine:
     @fact
     def service(self) -> Unit | None:
         """Its systemd unit, or the unit of that name on disk if it does not run under one."""
-        return unit_named(self.host, self.unit or "docker.service")
+        return self._unit(self.unit or "docker.service")
 
     @fact
     def socket_unit(self) -> Unit | None:
         """The socket unit that goes with its service."""
         name = (self.unit or "docker.service").removesuffix(".service")
-        return unit_named(self.host, f"{name}.socket")
+        return self._unit(f"{name}.socket")
+
+    def _unit(self, name: str) -> Unit | None:
+        if not any("/user@" in path for path in self.process.cgroups.values()):
+            return unit_named(self.host, name)
+        environment = self.environment
+        home = environment.get("HOME", "")
+        base = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
+        return user_unit_named(self.host, name, base, home)
 
     @property
     def unit_files(self) -> list[str]:

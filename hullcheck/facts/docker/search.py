@@ -44,6 +44,8 @@ WHO = want("id -u")
 LINK = want("readlink -n /run/docker.sock", meaning=(0, 1))
 """Podman's shim is a link of this name to its own socket."""
 
+_Set = dict[str, None]
+
 _PROGRAM = re.compile(r"['\"`]/proc/(\d+)/exe['\"] -> ['\"`](.*)['\"]")
 _CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 _INTERNAL = ("/libnetwork/", "/containerd/", "/plugins/", "/metrics.sock")
@@ -57,7 +59,8 @@ class Found:
     pid: int | None
     program: str
     unix: tuple[str, ...]
-    tcp: tuple[str, ...]
+    tcp: tuple[str, ...] | None
+    inodes: frozenset[int] = frozenset()
 
     @property
     def named(self) -> bool:
@@ -69,7 +72,14 @@ class Found:
         """Where to ask it: its most likely API socket, else its first TCP listener, else ""."""
         api = [path for path in self.unix if not any(part in path for part in _INTERNAL)]
         likely = sorted(api, key=lambda path: (not _dockerish(path), path))
-        return f"unix://{likely[0]}" if likely else next(iter(self.tcp), "")
+        return f"unix://{likely[0]}" if likely else next(iter(self.tcp or ()), "")
+
+    @property
+    def inner(self) -> str:
+        """Its address as it is in its own root, for one that may be in a container."""
+        if not self.address.startswith("unix:///"):
+            return self.address
+        return f"unix:///proc/{self.pid}/root{self.address.removeprefix('unix://')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +169,10 @@ class _Search:
         versions = self.versions(found)
         own: list[DockerEngine] = []
         nested: list[Nested] = []
+        taken: set[int] = set()
         for each in found:
             process = self.processes.get(each.pid or 0)
-            if not each.named and (
-                not each.address or not is_docker(versions[each.address].parsed)
-            ):
+            if not (each.named or is_docker(versions[each.inner].parsed)):
                 continue
             if process is None:
                 self.silent.append(f"process {each.pid} came or went while it was looked at")
@@ -171,9 +180,10 @@ class _Search:
                 nested.append(Nested(process, each.program))
             elif not each.address:
                 self.silent.append(f"dockerd (pid {each.pid}) runs but does not listen")
-            elif each.address not in {engine.address for engine in own}:
+            elif not each.inodes & taken:
+                taken |= each.inodes
                 own.append(self.engine(each))
-        anonymous, foreign, waiting = self.unowned({each.address for each in found}, versions)
+        anonymous, foreign, waiting = self.unowned(found, versions)
         doubt = self.doubt(waiting)
         own += anonymous
         own.sort(key=lambda engine: engine.address)
@@ -181,48 +191,53 @@ class _Search:
 
     def candidates(self) -> list[Found]:
         """Return what holds a socket and may be a daemon, and every running dockerd."""
-        unix, tcp = self.listeners()
+        unix, tcp, inodes = self.listeners()
         dockerish = {pid for pid, paths in unix.items() if any(map(_dockerish, paths))}
         named = {pid for pid, path in self.programs.items() if _base(path).startswith("dockerd")}
-        listed = set(self.pid_files) & (set(unix) | set(tcp))
+        listed = set(self.pid_files) & set(inodes)
         pids = {pid for pid in dockerish | (self.mentions & set(unix)) if not self.helper(pid)}
-        return [
+        found = [
             Found(
-                pid, self.programs.get(pid, ""), tuple(unix.get(pid, ())), tuple(tcp.get(pid, ()))
+                pid,
+                self.programs.get(pid, ""),
+                tuple(unix.get(pid, ())),
+                tuple(tcp.get(pid, ())) if self.at_home(pid) else None,
+                frozenset(inodes.get(pid, ())),
             )
             for pid in sorted(named | listed | pids)
         ]
+        return [each for each in found if each.named or each.address]
 
     def helper(self, pid: int) -> bool:
         """Whether a process is of those that serve beside a daemon, or listen on its behalf."""
         return pid == 1 or _base(self.programs.get(pid, "")).startswith(_HELPERS)
 
-    def listeners(self) -> tuple[dict[int, dict[str, None]], dict[int, dict[str, None]]]:
-        """Return the sockets, and the TCP addresses, that each process listens on."""
-        unix: dict[int, dict[str, None]] = {}
-        tcp: dict[int, dict[str, None]] = {}
+    def listeners(self) -> tuple[dict[int, _Set], dict[int, _Set], dict[int, set[int]]]:
+        """Return each process's sockets and TCP addresses, in order, and their inodes."""
+        unix: dict[int, _Set] = {}
+        tcp: dict[int, _Set] = {}
+        inodes: dict[int, set[int]] = {}
         owners = self.sockets.holders.by_inode
         for space in self.spaces():
             for socket in space.unix:
-                if socket.abstract:
-                    continue
-                for pid in owners.get(socket.inode, ()):
+                for pid in () if socket.abstract else owners.get(socket.inode, ()):
                     unix.setdefault(pid, {})[socket.path] = None
+                    inodes.setdefault(pid, set()).add(socket.inode)
             for listener in space.tcp:
                 for pid in owners.get(listener.inode, ()):
-                    if self.at_home(pid, space):
+                    # A daemon also holds the DNS server of each of its containers.
+                    home = self.at_home(pid)
+                    if home is not None and home.pid == space.pid:
                         tcp.setdefault(pid, {})[str(listener)] = None
-        return unix, tcp
+                        inodes.setdefault(pid, set()).add(listener.inode)
+        return unix, tcp, inodes
 
-    def at_home(self, pid: int, space: Namespace) -> bool:
-        """Whether a network namespace is the process's own.
-
-        A daemon also holds listeners in those of its containers: their DNS server.
-        """
+    def at_home(self, pid: int) -> Namespace | None:
+        """Return a process's own network namespace; None if it cannot be seen."""
         try:
-            return self.sockets.of(pid).pid == space.pid
+            return self.sockets.of(pid)
         except Unknown:
-            return space.pid == 0
+            return None
 
     def spaces(self) -> Iterable[Namespace]:
         """Return the network namespaces that can be seen; :meth:`doubt` speaks of the others."""
@@ -234,9 +249,8 @@ class _Search:
 
     def versions(self, found: list[Found]) -> dict[str, _Reply]:
         """Ask those whose program has another name what they are."""
-        addresses = [each.address for each in found if each.address and not each.named]
-        loose = [path for path in self.unheld() if f"unix://{path}" not in addresses]
-        addresses += [f"unix://{path}" for path in loose]
+        addresses = [each.inner for each in found if not each.named]
+        addresses += [f"unix://{path}" for path in self.unheld()]
         answers = self.ask(*(version_want(each, self.client) for each in addresses))
         return dict(zip(addresses, map(_reply, answers), strict=True))
 
@@ -276,7 +290,7 @@ class _Search:
         )
 
     def unowned(
-        self, asked: set[str], versions: dict[str, _Reply]
+        self, found: list[Found], versions: dict[str, _Reply]
     ) -> tuple[list[DockerEngine], list[str], list[str]]:
         """Sort out sockets with Docker's name that no candidate holds.
 
@@ -292,20 +306,19 @@ class _Search:
             else:
                 self.silent.append(f"something listens on {path} and does not answer")
         owners = self.sockets.holders.by_inode
+        asked = {inode for each in found for inode in each.inodes}
         for socket in self.sockets.unix:
             holders = owners.get(socket.inode, ())
-            if not _dockerish(socket.path) or f"unix://{socket.path}" in asked or not holders:
+            if not _dockerish(socket.path) or socket.inode in asked or not holders:
                 continue
             if all(_base(self.programs.get(pid, "")) == "systemd" or pid == 1 for pid in holders):
                 waiting.append(socket.path)
         if "podman" in self.link:
             foreign.append("/run/docker.sock")
-        foreign += [
-            address.removeprefix("unix://")
-            for address in asked
-            if _dockerish(address) and address in versions and versions[address].spoke
-            if not is_docker(versions[address].parsed)
-        ]
+        for each in found:
+            reply = versions.get(each.inner)
+            if reply and reply.spoke and not is_docker(reply.parsed) and _dockerish(each.address):
+                foreign.append(each.address.removeprefix("unix://"))
         return made, sorted(set(foreign)), waiting
 
     def named_pid(self) -> int | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from testinfra.host import Host
 
 from hullcheck.transport import Want, session_of, want
 
-__all__ = ["Unit", "unit_named", "wants"]
+__all__ = ["Unit", "unit_named", "user_directories", "user_unit_named", "wants"]
 
 PROPERTIES = (
     "Id,LoadState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecStart,EnvironmentFiles"
@@ -48,13 +49,31 @@ class Unit:
 
 def wants(name: str) -> tuple[Want, Want]:
     """Return what must be asked of a unit: systemd's own words, and what lies on disk."""
-    quoted = shlex.quote(name)
-    places = " ".join(f"{place}/{quoted}" for place in DIRECTORIES)
-    folders = " ".join(f"{place}/{quoted}.d/*.conf" for place in DIRECTORIES)
+    shown = want(f"systemctl show -p {PROPERTIES} -- {shlex.quote(name)}", meaning=(0, 1, 127))
+    return shown, _listing(name, DIRECTORIES)
+
+
+def _listing(name: str, directories: Sequence[str]) -> Want:
+    quoted = [f"{shlex.quote(place)}/{shlex.quote(name)}" for place in directories]
+    places = " ".join([*quoted, *(f"{place}.d/*.conf" for place in quoted)])
+    return want(f'for f in {places}; do [ ! -e "$f" ] || echo "$f"; done', meaning=(0, 1))
+
+
+def user_directories(config: str, home: str) -> tuple[str, ...]:
+    """Return where the units of a user's own systemd live, the strongest first.
+
+    :param config: the user's configuration directory; ``home`` the home directory.
+    """
     return (
-        want(f"systemctl show -p {PROPERTIES} -- {quoted}", meaning=(0, 1, 127)),
-        want(f'for f in {places} {folders}; do [ ! -e "$f" ] || echo "$f"; done', meaning=(0, 1)),
-    )
+        f"{config}/systemd/user", "/etc/systemd/user", "/run/systemd/user",
+        f"{home}/.local/share/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user",
+    )  # fmt: skip
+
+
+def user_unit_named(host: Host, name: str, config: str, home: str) -> Unit | None:
+    """Return a unit of a user's own systemd, which only that user could ask."""
+    listing = _listing(name, user_directories(config, home))
+    return _on_disk(name, session_of(host).ask(listing)[0].text.splitlines())
 
 
 def unit_named(host: Host, name: str) -> Unit | None:
