@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 from hullcheck.facts.docker import engine as engines
 from hullcheck.facts.docker import search
-from hullcheck.facts.docker.api import CLIENT, Api, version_want
+from hullcheck.facts.docker.api import CLIENT, Api, probe_want, version_want
 from hullcheck.facts.docker.configuration import wants as config_wants
 from hullcheck.facts.docker.units import wants as unit_wants
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
@@ -119,7 +119,7 @@ def docker_answers(
         for each in everyone:
             if address.removeprefix("unix://") in each.unix:
                 inner = f"unix:///proc/{each.pid}/root{address.removeprefix('unix://')}"
-                asked = version_want(inner, client).command
+                asked = probe_want(inner, client).command
                 answers[asked] = answers[version_want(address, client).command]
     for each in everyone:
         base = f"/proc/{each.pid}"
@@ -166,6 +166,7 @@ def _daemon(address: str, daemon: Daemon, client: bool) -> dict[str, Reply]:
         version.command: json.dumps({"Client": {}, "Server": said} if client else said),
         info.command: json.dumps(answered),
         networks.command: json.dumps(list(daemon.networks)),
+        probe_want(address, client).command: json.dumps({"Server": said}),
         api.containers_want().command: json.dumps(list(daemon.containers)),
         api.images_want().command: json.dumps(list(daemon.images)),
     }

@@ -203,3 +203,15 @@ def test_the_unit_of_a_rootless_engine_is_its_users():
     path = "/home/eve/.config/systemd/user/docker.service"
     (engine,) = facts.get(host_with({**answers, listing.command: f"{path}\n"}), "docker")
     assert engine.unit_files == [path]
+
+
+def test_a_crowd_of_decoys_does_not_hide_the_engine_and_is_told():
+    crowd = [
+        Program(pid, "/home/eve/x", ("x", "docker"), (f"/tmp/{pid}.sock",), uid=1000)
+        for pid in range(100, 120)
+    ]
+    renamed = Program(500, "/opt/engine", ("engine", "--pidfile=/docker"), ("/run/e.sock",))
+    silent = {f"unix:///tmp/{each.pid}.sock": Daemon(version={"Components": []}) for each in crowd}
+    host = docker_host([*crowd, renamed], {**silent, "unix:///run/e.sock": Daemon()})
+    assert names(host) == ["docker /run/e.sock"]
+    assert "21 processes look like" in facts.get(host, "engines").doubt

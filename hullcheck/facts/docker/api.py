@@ -17,7 +17,7 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.transport import Answer, Want, session_of, want
 
-__all__ = ["CLIENT", "Api", "is_docker", "version_want"]
+__all__ = ["CLIENT", "Api", "is_docker", "probe_want", "version_want"]
 
 CLIENT = want("docker --version", meaning=(0, 1, 2, 125, 126, 127))
 """Which client there is; Podman ships a ``docker`` that does not speak to other daemons."""
@@ -53,6 +53,16 @@ _JSON = "--format '{{json .}}'"
 def version_want(address: str, client: bool = True) -> Want:
     """Return the want for a daemon's version. See :class:`Api` for the parameters."""
     return _ask(address, f"version {_JSON}", "/version", client)
+
+
+def probe_want(address: str, client: bool = True) -> Want:
+    """Return the want for a version from what may be no daemon at all, and may never answer."""
+    asked = _ask(address, f"version {_JSON}", "/version", client).command
+    if client:
+        limited = asked.replace(" docker ", " timeout 5 docker ", 1)
+    else:
+        limited = asked.replace(" -m 15 ", " -m 5 ", 1)
+    return want(limited, meaning=_FAILS)
 
 
 def is_docker(version: Any) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
-from hullcheck.facts.docker.api import CLIENT, is_docker, version_want
+from hullcheck.facts.docker.api import CLIENT, is_docker, probe_want
 from hullcheck.facts.docker.engine import DockerEngine
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES, Process, Processes
 from hullcheck.facts.registry import get, provide, provide_each
@@ -43,6 +43,9 @@ WHO = want("id -u")
 
 LINK = want("readlink -n /run/docker.sock", meaning=(0, 1))
 """Podman's shim is a link of this name to its own socket."""
+
+PROBES = 12
+"""How many processes that are no dockerd by name are asked whether they are one."""
 
 _Set = dict[str, None]
 
@@ -206,7 +209,20 @@ class _Search:
             )
             for pid in sorted(named | listed | pids)
         ]
-        return [each for each in found if each.named or each.address]
+        return self.few([each for each in found if each.named or each.address])
+
+    def few(self, found: list[Found]) -> list[Found]:
+        """Keep every dockerd, and of what has another name a few, root's own first: anybody can
+        start a thousand programs that look like daemons and never answer."""
+
+        def rank(each: Found) -> tuple[bool, int]:
+            process = self.processes.get(each.pid or 0)
+            return process is None or process.uids[1] != 0, each.pid or 0
+
+        unnamed = sorted((each for each in found if not each.named), key=rank)
+        if len(unnamed) > PROBES:
+            self.silent.append(f"{len(unnamed)} processes look like Docker daemons")
+        return [each for each in found if each.named] + unnamed[:PROBES]
 
     def helper(self, pid: int) -> bool:
         """Whether a process is of those that serve beside a daemon, or listen on its behalf."""
@@ -251,7 +267,7 @@ class _Search:
         """Ask those whose program has another name what they are."""
         addresses = [each.inner for each in found if not each.named]
         addresses += [f"unix://{path}" for path in self.unheld()]
-        answers = self.ask(*(version_want(each, self.client) for each in addresses))
+        answers = self.ask(*(probe_want(each, self.client) for each in addresses))
         return dict(zip(addresses, map(_reply, answers), strict=True))
 
     def unheld(self) -> list[str]:
