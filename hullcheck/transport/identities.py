@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.agent import AgentSSH
 from paramiko.message import Message
 from paramiko.pkey import PublicBlob, UnknownKeyType
@@ -138,7 +139,7 @@ def _certificates(settings: Settings, found: Identities) -> list[tuple[bytes, Pu
         except FileNotFoundError:
             if file in settings.certificate_files:
                 found.skipped.append(f"{file} (no such file)")
-        except (OSError, ValueError, paramiko.SSHException, UnknownKeyType) as error:
+        except Exception as error:  # a damaged certificate may make its parser raise anything
             found.skipped.append(f"{file} ({_reason(error)})")
     return certificates
 
@@ -176,10 +177,10 @@ def _private(file: Path, found: Identities, offered: set[bytes]) -> paramiko.PKe
     except (paramiko.PasswordRequiredException, TypeError):
         found.skipped.append(f"{file} (it has a passphrase: add it to the agent)")
         return None
-    except UnknownKeyType:
+    except (UnknownKeyType, UnsupportedAlgorithm):
         found.skipped.append(f"{file} (paramiko cannot use this type of key: try ssh://)")
         return None
-    except (OSError, ValueError, paramiko.SSHException) as error:
+    except Exception as error:  # a damaged key file may make its parsers raise anything
         found.skipped.append(f"{file} ({_reason(error)})")
         return None
     key.public_blob = None
@@ -187,4 +188,5 @@ def _private(file: Path, found: Identities, offered: set[bytes]) -> paramiko.PKe
 
 
 def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    said = error.strerror if isinstance(error, OSError) else ""
+    return said or str(error)[:120] or type(error).__name__

@@ -189,14 +189,25 @@ def test_a_name_that_does_not_resolve(desk: Desk) -> None:
     assert "no-such-host.invalid" in str(refusal)
 
 
+def connections(listener: socket.socket) -> int:
+    """How many have knocked at a port where nobody answers."""
+    listener.setblocking(False)
+    for count in range(100):
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return count
+    raise AssertionError("too many")
+
+
 def test_a_silent_port_costs_one_timeout(desk: Desk) -> None:
     with socket.create_server(("127.0.0.34", 0)) as silent:
-        port = silent.getsockname()[1]
         begun = time.monotonic()
-        refusal = desk.refusal(f"127.0.0.34:{port}?timeout=1")
-        spent = time.monotonic() - begun
+        refusal = desk.refusal(f"127.0.0.34:{silent.getsockname()[1]}?timeout=1")
+        assert 0.9 < time.monotonic() - begun < 9
+        assert connections(silent) == 1
     assert refusal.kind == "timeout"
-    assert 0.9 < spent < 1.9
+    assert "127.0.0.34" in str(refusal)
 
 
 def test_connect_timeout_of_the_configuration(desk: Desk) -> None:
@@ -204,7 +215,7 @@ def test_connect_timeout_of_the_configuration(desk: Desk) -> None:
     with socket.create_server(("127.0.0.34", 0)) as silent:
         begun = time.monotonic()
         assert desk.refusal(f"127.0.0.34:{silent.getsockname()[1]}").kind == "timeout"
-        assert time.monotonic() - begun < 1.9
+        assert time.monotonic() - begun < 9
 
 
 def test_something_else_than_ssh_listens(desk: Desk) -> None:
@@ -458,6 +469,41 @@ def test_other_kinds_of_keys(desk: Desk) -> None:
         certify(desk.lab, key)
         desk.write(everywhere=f"  IdentityFile {key}\n", key=False)
         assert desk.ask(want("id -u"))[0].text == "0\n"
+
+
+SECURITY_KEY = """\
+-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAASgAAABpzay1zc2
+gtZWQyNTUxOUBvcGVuc3NoLmNvbQAAACAAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRob
+HB0eHwAAAARzc2g6AAAAaAAAAAcAAAAHAAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY2
+9tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDoBAAAABmhh
+bmRsZQAAAAAAAAABYwEC
+-----END OPENSSH PRIVATE KEY-----
+"""
+
+
+def test_keys_that_are_none_do_not_stop_the_good_one(desk: Desk) -> None:
+    junk = desk.folder / "junk"
+    junk.write_text(
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+    )
+    empty, cut = desk.folder / "empty", desk.folder / "cut"
+    empty.touch()
+    cut.write_bytes(desk.lab.key.read_bytes()[:200])
+    hardware = desk.folder / "hardware"
+    hardware.write_text(SECURITY_KEY)
+    bad = [junk, empty, cut, hardware, desk.folder]
+    for file in bad:
+        file.chmod(0o700)
+    settings = "".join(f"  IdentityFile {file}\n" for file in bad)
+    Path(f"{junk}-cert.pub").write_text("nonsense\n")
+    desk.write(everywhere=settings, key=False)
+    refusal = desk.refusal()
+    assert refusal.kind == "authentication"
+    if desk.client == "paramiko":
+        assert all(str(file) in str(refusal) for file in bad)
+    desk.write(web=settings)
+    assert desk.ask(want("id -u"))[0].text == "0\n"
 
 
 def test_a_password_is_for_paramiko(lab: Lab, desk: Desk) -> None:
