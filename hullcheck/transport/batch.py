@@ -197,19 +197,7 @@ class Batch:
                 yield from (_unanswered(each, self._lost) for job in left for each in job.wants)
                 return
             sink = Sink(left, secrets.token_hex(16))
-            broken = ""
-            try:
-                self._shell.stream(self._script(sink, left), sink)
-            except Lost as lost:
-                broken = str(lost)
-            except Unreachable as unreachable:
-                if not self._reached:
-                    raise
-                broken = str(unreachable)
-            if not sink.started and not broken and self._reached:
-                broken = f"no shell any more: {sink.preamble or 'the host said nothing'}"
-            if sink.started:
-                self._reached, self._hung = True, ""
+            broken = self._stream(sink, left)
             finished = [*sink.done, *self._unfinished(sink, broken)]
             again: list[Job] = []
             for job, evidence in zip(left, finished, strict=False):
@@ -222,6 +210,26 @@ class Batch:
             if broken and not reconnects:
                 self._give_up(broken)
             reconnects -= bool(broken)
+
+    def _stream(self, sink: Sink, work: Sequence[Job]) -> str:
+        """Run a script; return how the connection broke, or "" if it did not."""
+        broken = ""
+        try:
+            self._shell.stream(self._script(sink, work), sink)
+        except Lost as lost:
+            broken = str(lost)
+        except Unreachable as unreachable:
+            if not self._reached:
+                raise
+            broken = str(unreachable)
+        except BaseException:
+            self._unfinished(sink, "interrupted")
+            raise
+        if not sink.started and not broken and self._reached:
+            broken = f"no shell any more: {sink.preamble or 'the host said nothing'}"
+        if sink.started:
+            self._reached, self._hung = True, ""
+        return broken
 
     def _unfinished(self, sink: Sink, broken: str) -> list[Evidence]:
         """Return what there is of the command that a script did not get beyond, if any."""

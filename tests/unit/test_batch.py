@@ -177,6 +177,21 @@ def test_the_next_shell_ends_what_hung_before_all_else() -> None:
     assert b"hc_stop 12 34\n" in shell.scripts[1]
 
 
+def test_what_ran_when_a_person_interrupted_is_ended_on_closing() -> None:
+    def interrupted(script: bytes, sink: Sink) -> None:
+        answers(1)(script, sink)
+        raise KeyboardInterrupt
+
+    shell = Scripted(interrupted, answers(1))
+    batch = Batch(shell)
+    with pytest.raises(KeyboardInterrupt):
+        list(batch.perform(WANTS))
+    batch.close()
+    batch.close()
+    assert len(shell.scripts) == 2
+    assert b"hc_stop 12 34\n" in shell.scripts[1]
+
+
 def test_two_losses_end_it_and_nothing_is_asked_again() -> None:
     shell = Scripted(loses(answers(1)), loses(answers(0)))
     batch = Batch(shell)
