@@ -106,7 +106,8 @@ def _mount(mounts: Sequence[Mount], controller: str, version: int) -> Mount:
 
 def _levels(mount: Mount, path: str) -> tuple[str, ...]:
     rest = posixpath.relpath(path, mount.root)
-    if rest.startswith(".."):
+    # Seen from a cgroup namespace, what lies outside of it begins with "/..".
+    if ".." in path.split("/") or rest.split("/")[0] == "..":
         raise Unknown(f"the cgroup {path} lies outside of what {mount.target} shows")
     parts = [] if rest == "." else rest.split("/")
     return tuple(posixpath.join(mount.target, *parts[:depth]) for depth in range(len(parts), 0, -1))

@@ -16,7 +16,7 @@ from hullcheck.facts.mounts import Mount, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide, provide_each
 from hullcheck.transport.backend import session_of
-from hullcheck.transport.want import want
+from hullcheck.transport.want import Want, want
 from hullcheck.verdict import Object
 
 if TYPE_CHECKING:
@@ -281,11 +281,7 @@ class Container:
     @fact
     def confinement(self) -> Confinement:
         """Labels, resource limits and OOM scores of its processes."""
-        pids = [process.pid for process in self.processes]
-        files = ("oom_score_adj", "limits", "attr/current", "attr/apparmor/current")
-        names = " ".join(f"{pid}/{name}" for pid in pids for name in files)
-        # attr/current cannot be read (EINVAL) where no security module has labels.
-        asked = want(f"cd /proc && grep -aH '' {names}", meaning=(0, 1, 2))
+        asked = confinement_want(process.pid for process in self.processes)
         return parse_confinement(session_of(self.host).ask(asked)[0].text)
 
     def _text(self, command: str) -> str:
@@ -336,6 +332,14 @@ def _entered(process: Process, init: Process) -> bool:
         if apart and space is not None and process.spaces.get(name) == space:
             return True
     return False
+
+
+def confinement_want(pids: Iterable[int]) -> Want:
+    """Return the want that :func:`parse_confinement` reads."""
+    files = ("oom_score_adj", "limits", "attr/current", "attr/apparmor/current")
+    names = " ".join(f"{pid}/{name}" for pid in pids for name in files)
+    # attr/current cannot be read (EINVAL) where no security module has labels.
+    return want(f"cd /proc && grep -aH '' /dev/null {names}", meaning=(0, 1, 2))
 
 
 def parse_confinement(text: str) -> Confinement:

@@ -34,7 +34,7 @@ DAEMONS = (
 
 NAMES = ("docker", "containerd", "podman", "crio", "cri-dockerd", "buildkit", "lxd", "incus")
 
-INTERNAL = ("/containerd/s/", "/libnetwork/", "/shim", "/plugins/")
+INTERNAL = ("/containerd/s/", "/libnetwork/", "/shim", "/plugins/", "/metrics.sock", "-debug.sock")
 """Sockets of engines that take no orders from clients."""
 
 
@@ -58,7 +58,7 @@ def runtime_sockets(host: Host) -> RuntimeSockets:
 
     :raises Unknown: the host does not show who listens where.
     """
-    listening = set(_listening(host))
+    listening = {path for path in _listening(host) if not any(part in path for part in INTERNAL)}
     candidates = sorted(listening | set(KNOWN))
     asked = [want("readlink -f -- %s", path, meaning=(0, 1)) for path in candidates]
     stats = [inode_want(path) for path in candidates]
@@ -70,9 +70,10 @@ def runtime_sockets(host: Host) -> RuntimeSockets:
         if stat.exit and not stat.complaint.endswith(("No such file or directory", "directory")):
             raise Unknown(f"cannot see {path}: {stat.complaint}")
         inode = socket_inode(stat.text)
-        place = place_of(mounts, resolved.text.removesuffix("\n")) if resolved.exit == 0 else None
+        name = resolved.text.removesuffix("\n") if resolved.exit == 0 else ""
+        place = place_of(mounts, name) if name else None
         if inode and place is not None:
-            places[path], inodes[path] = place, inode
+            places[name], inodes[name] = place, inode
     return RuntimeSockets(places, inodes)
 
 
@@ -81,7 +82,7 @@ def _listening(host: Host) -> Iterator[str]:
     sockets: Sockets = get(host, "sockets")
     processes: Processes = get(host, "processes")
     for listener in sockets.unix:
-        if listener.abstract or any(part in listener.path for part in INTERNAL):
+        if listener.abstract:
             continue
         try:
             holders = [processes.get(pid) for pid in listener.owners]

@@ -44,7 +44,8 @@ ONE_FAULT: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "seccomp-all": (("--security-opt=seccomp=/srv/allow.json",), {"seccomp"}),
     "unmasked": (("--security-opt=systempaths=unconfined",), {"masked-paths", "read-only-paths"}),
     "below-etc": (("-v=/etc/ssh:/data:ro",), {"host-paths"}),
-    "above-engine": (("-v=/var/lib:/data:ro",), {"host-paths"}),
+    # Docker makes what holds its data-root a slave: the volume of behind-volume turns up in it.
+    "above-engine": (("-v=/var/lib:/data:ro",), {"host-paths", "engine-socket"}),
     "own-bind": (("-v=/srv/rebound:/data",), {"host-paths"}),
     "behind-link": (("-v=/srv/app-data:/data:ro",), {"host-paths", "engine-socket"}),
     "behind-volume": (("-v=innocent:/data",), {"host-paths", "engine-socket"}),
@@ -268,16 +269,16 @@ FLIPS = {
         "echo 512 >/sys/fs/cgroup/cpu/docker/$id/cpu.shares",
     ),
     "read-only-root": (
-        "nsenter -t $pid -m -p /bin/mount -o remount,rw /",
-        "nsenter -t $pid -m -p /bin/mount -o remount,ro /",
+        "nsenter -t $pid -m -p -r /bin/mount -o remount,rw /",
+        "nsenter -t $pid -m -p -r /bin/mount -o remount,ro /",
     ),
     "masked-paths": (
-        "nsenter -t $pid -m -p /bin/umount /proc/keys",
-        "nsenter -t $pid -m -p /bin/mount --bind /dev/null /proc/keys",
+        "nsenter -t $pid -m -p -r /bin/umount /proc/keys",
+        "nsenter -t $pid -m -p -r /bin/mount --bind /dev/null /proc/keys",
     ),
     "read-only-paths": (
-        "nsenter -t $pid -m -p /bin/mount -o remount,rw,bind /proc/sys",
-        "nsenter -t $pid -m -p /bin/mount -o remount,ro,bind /proc/sys",
+        "nsenter -t $pid -m -p -r /bin/mount -o remount,rw,bind /proc/sys",
+        "nsenter -t $pid -m -p -r /bin/mount -o remount,ro,bind /proc/sys",
     ),
 }
 
