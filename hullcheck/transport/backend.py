@@ -46,7 +46,6 @@ class Backend(BaseBackend):  # type: ignore[misc]
             evidence.exit, evidence.command.encode(), evidence.stdout, evidence.stderr
         )
 
-
     def _really_absent(self, path: str) -> None:
         """Tell a file that is not there from one that may not be seen: test(1) does not."""
         answer = self.session.ask(Want(f"stat -- {path}", frozenset({0, 1})))[0]

@@ -8,7 +8,6 @@ marks carry a nonce that only the script knows.
 from __future__ import annotations
 
 import contextlib
-import re
 import secrets
 import shlex
 import time
@@ -103,27 +102,34 @@ class Sink:
         buffer += data
         while True:
             position = len(self._ended[stream])
-            # The pattern needs a closing newline, so a mark cut in two is found when whole.
-            mark = re.compile(b"\n%s>%d (\\d+)\n" % (self._nonce, position))
-            found = mark.search(buffer, self._scanned[stream])
+            found = self._mark(b">", position, buffer, self._scanned[stream])
             if not found:
                 self._scanned[stream] = max(0, len(buffer) - len(self._nonce) - 24)
                 break
-            code = int(found[1])
-            body = self._body(bytes(buffer[: found.start()]), position)
-            del buffer[: found.end()]
+            start, code, end = found
+            body = self._body(bytes(buffer[:start]), position)
+            del buffer[:end]
             self._scanned[stream] = 0
-            self._ended[stream].append((code, body))
+            self._ended[stream].append((int(code), body))
         self._complete()
         self.overflow = self.overflow or len(buffer) > LIMIT + 4096
 
+    def _mark(
+        self, kind: bytes, position: int, data: bytes | bytearray, start: int = 0
+    ) -> tuple[int, bytes, int] | None:
+        """Return where a mark starts, what it says, and where it ends; None: not there yet."""
+        head = b"\n%s%s%d " % (self._nonce, kind, position)
+        found = data.find(head, start)
+        end = data.find(b"\n", found + len(head)) if found >= 0 else -1
+        return (found, bytes(data[found + len(head) : end]), end + 1) if end >= 0 else None
+
     def _body(self, frame: bytes, position: int) -> bytes:
         """Cut everything up to and with the begin mark off a frame."""
-        begin = re.compile(b"\n%s<%d (\\d+ \\d*)\n" % (self._nonce, position)).search(frame)
+        begin = self._mark(b"<", position, frame)
         if begin is None:
             return frame
         self.shell = begin[1].decode()
-        return frame[begin.end() :]
+        return frame[begin[2] :]
 
     def _complete(self) -> None:
         while len(self.done) < min(len(self._ended["out"]), len(self._ended["err"])):
