@@ -21,6 +21,7 @@ from hullcheck.transport.connect import connect
 from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import Verdict
 from tests.live.hosts.docker import DockerHost
+from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.systemd import SystemdHost
 
 pytestmark = pytest.mark.live
@@ -94,14 +95,12 @@ def host() -> Iterator[DockerHost]:
         yield made
 
 
-def reached(host: DockerHost | SystemdHost, user: str = "root") -> Host:
+def reached(host: OverlayHost, user: str = "root") -> Host:
     spec = parse_spec(f"paramiko://{user}@{host.name}")
     return connect(replace(spec, ssh_config=host.ssh_config))
 
 
-def audited(
-    host: DockerHost | SystemdHost, site: Site | None = None, user: str = "root"
-) -> dict[str, Verdict]:
+def audited(host: OverlayHost, site: Site | None = None, user: str = "root") -> dict[str, Verdict]:
     """Judge the engine's own controls, by their names without the area."""
     there, site = reached(host, user), site or Site()
     controls = [
@@ -119,7 +118,7 @@ def statuses(verdicts: dict[str, Verdict]) -> dict[str, str]:
     return {name: str(verdict.status) for name, verdict in verdicts.items()}
 
 
-def engines(host: DockerHost | SystemdHost) -> list[DockerEngine]:
+def engines(host: OverlayHost) -> list[DockerEngine]:
     found: list[DockerEngine] = facts.get(reached(host), "docker")
     return found
 
@@ -132,6 +131,7 @@ def test_every_setting_flips(host: DockerHost) -> None:
     host.restart(FAULTY, api("tcp://127.0.0.1:23750"))
     faulty = statuses(audited(host))
     assert {name for name in FLIPPED if faulty[name] != "fail"} == set(), faulty
+    assert faulty["inter-container-traffic"] == "not-applicable", "there is no default bridge"
     host.restart(SOUND, api("tcp://127.0.0.1:23760"))
     sound = audited(host)
     assert {name: sound[name].reason for name in FLIPPED if sound[name].status != "pass"} == {}
@@ -182,8 +182,6 @@ def test_users_are_remapped(host: DockerHost) -> None:
 
 
 def test_traffic_on_the_default_bridge(host: DockerHost) -> None:
-    host.restart()
-    assert statuses(audited(host))["inter-container-traffic"] == "not-applicable"
     host.run("ip link add hcicc0 type bridge && ip addr add 10.213.0.1/24 dev hcicc0")
     try:
         host.restart({"icc": True, "bridge": "hcicc0"})
@@ -329,3 +327,21 @@ def test_units_and_drop_ins(layout: str, request: pytest.FixtureRequest) -> None
         assert str(audited(host)["configuration-drift"].status) == "pass"
     finally:
         host.run(f"rm {drop_in}; systemctl daemon-reload")
+
+
+def test_without_an_engine_nothing_applies(overlay_host: OverlayHost) -> None:
+    found = audited(overlay_host)
+    assert str(found.pop("no-nested-engine").status) == "pass"
+    assert set(statuses(found).values()) == {"not-applicable"}
+    assert "no Docker engine on this host" in found["live-restore"].reason
+
+
+def test_an_engine_that_waits_for_its_socket_is_not_woken(systemd_v1: SystemdHost) -> None:
+    systemd_v1.run("systemctl stop docker.service; systemctl start docker.socket")
+    try:
+        found = audited(systemd_v1)["live-restore"]
+        assert (str(found.status), "systemd would start" in found.reason) == ("unknown", True)
+        state = systemd_v1.run("systemctl is-active docker.service", check=False).stdout.strip()
+        assert state == "inactive"
+    finally:
+        systemd_v1.run("systemctl start docker.service")

@@ -139,6 +139,18 @@ def test_a_socket_that_only_systemd_holds_is_no_engine_and_no_proof_of_none():
         facts.get(host, "docker")
 
 
+def test_a_child_of_systemd_does_not_make_the_audit_wake_an_engine():
+    """It holds, for a moment, what systemd holds; seen on a host at the auditor's own login."""
+    from hullcheck.facts.sockets import HOLDERS
+
+    init = Program(40, "/usr/lib/systemd/systemd", (), (SOCKET,))
+    answers = docker_answers([init], {})
+    held = next(line for line in answers[HOLDERS.command].splitlines() if line.startswith("40 1"))
+    answers[HOLDERS.command] += f"\n99 {held.split()[1]}"
+    with pytest.raises(Unknown, match="systemd would start one"):
+        facts.get(host_with(answers), "docker")
+
+
 def test_a_daemon_that_does_not_listen_is_no_proof_of_none():
     with pytest.raises(Unknown, match="does not listen"):
         facts.get(docker_host([dockerd(unix=())]), "docker")
@@ -147,7 +159,7 @@ def test_a_daemon_that_does_not_listen_is_no_proof_of_none():
 def test_without_root_an_engine_that_denies_access_is_unknown_not_absent():
     daemon = dockerd()
     answers = docker_answers([daemon], uid=1000, hidden=[1, 50], pid_files="50 /run/docker.pid\n")
-    for command in [each for each in answers if each.startswith("DOCKER_CONFIG")]:
+    for command in [each for each in answers if "docker -H" in each]:
         answers[command] = DENIED
     (engine,) = facts.get(host_with(answers), "docker")
     assert engine.pid == 50
@@ -155,6 +167,13 @@ def test_without_root_an_engine_that_denies_access_is_unknown_not_absent():
         _ = engine.info
     with pytest.raises(Unknown, match="needs root"):
         _ = engine.tcp
+
+
+def test_without_root_a_socket_that_may_wake_an_engine_is_not_asked():
+    init = Program(40, "/usr/lib/systemd/systemd", (), (SOCKET,))
+    answers = docker_answers([init], {}, uid=1000, hidden=[1, 40])
+    with pytest.raises(Unknown, match="needs root"):
+        facts.get(host_with(answers), "docker")
 
 
 def test_without_root_no_engine_in_sight_is_unknown():

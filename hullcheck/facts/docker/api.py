@@ -19,8 +19,12 @@ from hullcheck.transport import Answer, Want, session_of, want
 
 __all__ = ["CLIENT", "Api", "is_docker", "probe_want", "version_want"]
 
-CLIENT = want("docker --version", meaning=(0, 1, 2, 125, 126, 127))
-"""Which client there is; Podman ships a ``docker`` that does not speak to other daemons."""
+CLIENT = want(
+    "DOCKER_CONFIG=/nonexistent DOCKER_HOST=unix:///nonexistent docker --version",
+    meaning=(0, 1, 2, 125, 126, 127),
+)
+"""Which client there is; Podman ships a ``docker`` that does not speak to other daemons. Docker
+20.10 asks the default daemon even for this, and so would wake one that waits for its socket."""
 
 _GONE = re.compile(r"no such (container|object|image|network)|returned error: 404", re.IGNORECASE)
 _DENIED = re.compile(r"permission denied", re.IGNORECASE)

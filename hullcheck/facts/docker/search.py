@@ -7,7 +7,6 @@ program has another name counts only if it answers as a Docker daemon.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,25 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.docker.api import CLIENT, is_docker, probe_want
+from hullcheck.facts.docker.candidates import (
+    HELPERS,
+    Found,
+    Reply,
+    containers_of,
+    dockerish,
+    parse_pid_files,
+    parse_programs,
+    program_name,
+    reply_of,
+)
 from hullcheck.facts.docker.engine import DockerEngine
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES, Process, Processes
 from hullcheck.facts.registry import get, provide, provide_each
 from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE, OWN, Namespace, Sockets
-from hullcheck.transport import Answer, session_of, want
+from hullcheck.transport import session_of, want
 from hullcheck.verdict import Object
 
-__all__ = ["Engines", "Found", "Nested", "docker", "engines", "parse_programs"]
+__all__ = ["Engines", "Nested", "docker", "engines"]
 
 PROGRAMS = want("stat -c '%N' /proc/[0-9]*/exe", meaning=(0, 1))
 """One sweep over all programs; kernel threads and ended processes make the exit code 1."""
@@ -48,41 +58,6 @@ PROBES = 12
 """How many processes that are no dockerd by name are asked whether they are one."""
 
 _Set = dict[str, None]
-
-_PROGRAM = re.compile(r"['\"`]/proc/(\d+)/exe['\"] -> ['\"`](.*)['\"]")
-_CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
-_INTERNAL = ("/libnetwork/", "/containerd/", "/plugins/", "/metrics.sock")
-_HELPERS = ("containerd", "docker-proxy", "rootlesskit", "runc", "slirp4netns", "systemd")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A process that may be a daemon, and where it listens."""
-
-    pid: int | None
-    program: str
-    unix: tuple[str, ...]
-    tcp: tuple[str, ...] | None
-    inodes: frozenset[int] = frozenset()
-
-    @property
-    def named(self) -> bool:
-        """Whether its program is a dockerd by name."""
-        return _base(self.program).startswith("dockerd")
-
-    @property
-    def address(self) -> str:
-        """Where to ask it: its most likely API socket, else its first TCP listener, else ""."""
-        api = [path for path in self.unix if not any(part in path for part in _INTERNAL)]
-        likely = sorted(api, key=lambda path: (not _dockerish(path), path))
-        return f"unix://{likely[0]}" if likely else next(iter(self.tcp or ()), "")
-
-    @property
-    def inner(self) -> str:
-        """Its address as it is in its own root, for one that may be in a container."""
-        if not self.address.startswith("unix:///"):
-            return self.address
-        return f"unix:///proc/{self.pid}/root{self.address.removeprefix('unix://')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +114,6 @@ def docker(host: Host) -> Sequence[DockerEngine]:
     raise NotApplicable("; ".join(["no Docker engine on this host", *also]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What came when a socket was asked for a version: whether a server spoke, or access was
-    denied."""
-
-    parsed: object
-    spoke: bool
-    denied: bool
-
-
 class _Search:
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -159,7 +124,7 @@ class _Search:
         )  # fmt: skip
         self.programs = parse_programs(answers[0])
         self.mentions = {int(pid) for pid in re.findall(r"^/proc/(\d+)/", answers[1].text, re.M)}
-        self.pid_files = dict(_pid_files(answers[2].text))
+        self.pid_files = dict(parse_pid_files(answers[2].text))
         self.client = answers[3].exit == 0 and answers[3].text.startswith("Docker")
         self.root = answers[4].text.strip() == "0"
         self.link = answers[5].text
@@ -195,10 +160,12 @@ class _Search:
     def candidates(self) -> list[Found]:
         """Return what holds a socket and may be a daemon, and every running dockerd."""
         unix, tcp, inodes = self.listeners()
-        dockerish = {pid for pid, paths in unix.items() if any(map(_dockerish, paths))}
-        named = {pid for pid, path in self.programs.items() if _base(path).startswith("dockerd")}
+        likely = {pid for pid, paths in unix.items() if any(map(dockerish, paths))}
+        named = {
+            pid for pid, path in self.programs.items() if program_name(path).startswith("dockerd")
+        }
         listed = set(self.pid_files) & set(inodes)
-        pids = {pid for pid in dockerish | (self.mentions & set(unix)) if not self.helper(pid)}
+        pids = {pid for pid in likely | (self.mentions & set(unix)) if not self.helper(pid)}
         found = [
             Found(
                 pid,
@@ -209,7 +176,20 @@ class _Search:
             )
             for pid in sorted(named | listed | pids)
         ]
-        return self.few([each for each in found if each.named or each.address])
+        return self.few([each for each in found if each.named or self.may_ask(each)])
+
+    def may_ask(self, found: Found) -> bool:
+        """Whether asking can start nothing: systemd starts what it holds a socket for."""
+        by_pid_file = found.pid in self.pid_files
+        return bool(found.address) and (by_pid_file or not found.inodes & self.activated())
+
+    def activated(self) -> set[int]:
+        """Return the sockets that systemd holds."""
+        by_inode = self.sockets.holders.by_inode
+        return {inode for inode, pids in by_inode.items() if any(map(self.systemd, pids))}
+
+    def systemd(self, pid: int) -> bool:
+        return pid == 1 or program_name(self.programs.get(pid, "")) == "systemd"
 
     def few(self, found: list[Found]) -> list[Found]:
         """Keep every dockerd, and of what has another name a few, root's own first: anybody can
@@ -226,7 +206,7 @@ class _Search:
 
     def helper(self, pid: int) -> bool:
         """Whether a process is of those that serve beside a daemon, or listen on its behalf."""
-        return pid == 1 or _base(self.programs.get(pid, "")).startswith(_HELPERS)
+        return pid == 1 or program_name(self.programs.get(pid, "")).startswith(HELPERS)
 
     def listeners(self) -> tuple[dict[int, _Set], dict[int, _Set], dict[int, set[int]]]:
         """Return each process's sockets and TCP addresses, in order, and their inodes."""
@@ -263,23 +243,27 @@ class _Search:
         except Unknown:
             return (own,)
 
-    def versions(self, found: list[Found]) -> dict[str, _Reply]:
+    def versions(self, found: list[Found]) -> dict[str, Reply]:
         """Ask those whose program has another name what they are."""
         addresses = [each.inner for each in found if not each.named]
         addresses += [f"unix://{path}" for path in self.unheld()]
         answers = self.ask(*(probe_want(each, self.client) for each in addresses))
-        return dict(zip(addresses, map(_reply, answers), strict=True))
+        return dict(zip(addresses, map(reply_of, answers), strict=True))
 
     def unheld(self) -> list[str]:
-        """Return sockets with Docker's name whose holder cannot be seen."""
+        """Return sockets with Docker's name whose holder cannot be seen.
+
+        Empty while no daemon is seen to run: systemd might start one for the asking.
+        """
         owners = self.sockets.holders
-        if not owners.hidden:
+        runs = any(each.name.startswith("dockerd") for each in self.processes)
+        if not owners.hidden or not (runs or self.pid_files):
             return []
         held = owners.by_inode
         return sorted(
             socket.path
             for socket in self.sockets.unix
-            if _dockerish(socket.path) and not held.get(socket.inode) and not socket.abstract
+            if dockerish(socket.path) and not held.get(socket.inode) and not socket.abstract
         )
 
     def contained(self, process: Process) -> bool:
@@ -288,14 +272,14 @@ class _Search:
         A rootless engine is in namespaces of its own too, made by rootlesskit.
         """
         first = self.processes.get(1)
-        ours = _containers(first) if first else set()
-        inside = len(process.nspid) > 1 or bool(_containers(process) - ours)
+        ours = containers_of(first) if first else set()
+        inside = len(process.nspid) > 1 or bool(containers_of(process) - ours)
         return inside and not self.rootless(process)
 
     def rootless(self, process: Process) -> bool:
         parent = self.processes.get(process.ppid)
         while parent is not None and parent.pid > 1:
-            if _base(self.programs.get(parent.pid, "")) == "rootlesskit":
+            if program_name(self.programs.get(parent.pid, "")) == "rootlesskit":
                 return True
             parent = self.processes.get(parent.ppid)
         return False
@@ -306,7 +290,7 @@ class _Search:
         )
 
     def unowned(
-        self, found: list[Found], versions: dict[str, _Reply]
+        self, found: list[Found], versions: dict[str, Reply]
     ) -> tuple[list[DockerEngine], list[str], list[str]]:
         """Sort out sockets with Docker's name that no candidate holds.
 
@@ -325,15 +309,15 @@ class _Search:
         asked = {inode for each in found for inode in each.inodes}
         for socket in self.sockets.unix:
             holders = owners.get(socket.inode, ())
-            if not _dockerish(socket.path) or socket.inode in asked or not holders:
+            if not dockerish(socket.path) or socket.inode in asked or not holders:
                 continue
-            if all(_base(self.programs.get(pid, "")) == "systemd" or pid == 1 for pid in holders):
+            if any(map(self.systemd, holders)):
                 waiting.append(socket.path)
         if "podman" in self.link:
             foreign.append("/run/docker.sock")
         for each in found:
             reply = versions.get(each.inner)
-            if reply and reply.spoke and not is_docker(reply.parsed) and _dockerish(each.address):
+            if reply and reply.spoke and not is_docker(reply.parsed) and dockerish(each.address):
                 foreign.append(each.address.removeprefix("unix://"))
         return made, sorted(set(foreign)), waiting
 
@@ -358,37 +342,3 @@ class _Search:
         except Unknown as unknown:
             return str(unknown)
         return ""
-
-
-def _containers(process: Process) -> set[str]:
-    return {each for path in process.cgroups.values() for each in _CONTAINER.findall(path)}
-
-
-def parse_programs(answer: Answer) -> dict[int, str]:
-    """Return pid -> path of its program, of all that could be seen."""
-    pairs = (_PROGRAM.fullmatch(line) for line in answer.text.splitlines())
-    return {int(pair[1]): pair[2] for pair in pairs if pair}
-
-
-def _pid_files(text: str) -> Iterable[tuple[int, str]]:
-    for line in text.splitlines():
-        pid, _, path = line.partition(" ")
-        if pid.isdigit():
-            yield int(pid), path
-
-
-def _base(path: str) -> str:
-    return path.removesuffix(" (deleted)").rpartition("/")[2]
-
-
-def _dockerish(path: str) -> bool:
-    return "docker" in _base(path)
-
-
-def _reply(answer: Answer) -> _Reply:
-    try:
-        parsed = json.loads(answer.text)
-    except (ValueError, RecursionError):
-        parsed = None
-    spoke = isinstance(parsed, dict) and bool(parsed.get("Server", parsed))
-    return _Reply(parsed, spoke, "ermission denied" in answer.evidence.stderr.decode("latin-1"))
