@@ -85,7 +85,8 @@ def trees(mounts: Sequence[Mount], cgroups: Mapping[str, str]) -> list[Tree]:
     """
     found = []
     for controller in ("memory", "pids", "cpu", "devices"):
-        version = 1 if controller in cgroups else 2
+        # Nothing is limited at the root of v1: a kernel may have it there and nobody use it.
+        version = 2 if "" in cgroups and cgroups.get(controller, "/") == "/" else 1
         path = cgroups.get(controller if version == 1 else "")
         if controller == "devices" and version == 2:
             continue

@@ -20,6 +20,7 @@ from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import Finding, Status
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import ALLOW_ALL, SOUND, enter
+from tests.live.hosts.systemd import SystemdHost
 
 pytestmark = pytest.mark.live
 
@@ -151,7 +152,7 @@ def audit(host: DockerHost) -> Iterator[Audit]:
     print(f"{made.rounds} rounds, {made.commands} commands")
     yield made
     # What is frozen cannot be killed.
-    host.docker("unpause", "no-health")
+    host.docker("unpause", "no-health", check=False)
 
 
 def without_overridden(base: tuple[str, ...], options: tuple[str, ...]) -> list[str]:
@@ -297,3 +298,41 @@ def test_the_kernel_is_believed_and_not_the_description(host: DockerHost, audit:
     for _, repair in FLIPS.values():
         host.run(f"{shell} {repair}")
     assert failing(Audit(host, None, *only), "flip") == set()
+
+
+def test_limits_on_a_host_with_systemd_and_v1(systemd_v1: SystemdHost) -> None:
+    with_limits(systemd_v1, SAFE)
+    audit = Audit(systemd_v1)
+    systemd_v1.remove("limited")
+    assert failing(audit, "limited") == {"host-user-namespace"}
+    assert audit.of("limited", Status.UNKNOWN) == {}
+
+
+def test_a_limit_that_the_kernel_never_got(systemd_v2: SystemdHost) -> None:
+    """Without the controller Docker drops a limit with a warning: the kernel has none."""
+    with_limits(systemd_v2, tuple(each for each in SAFE if not each.startswith("--cpus")))
+    audit = Audit(systemd_v2)
+    systemd_v2.remove("limited")
+    controllers = systemd_v2.run("cat /sys/fs/cgroup/cgroup.controllers").stdout.split()
+    missing = {name for name in ("memory", "cpu", "pids") if name not in controllers}
+    expected = {f"{name}-limit" for name in missing} | {"host-user-namespace"}
+    assert failing(audit, "limited") == expected
+    assert audit.of("limited", Status.UNKNOWN) == {}
+
+
+def with_limits(host: DockerHost, options: tuple[str, ...]) -> None:
+    host.remove("limited")
+    host.start("limited", *options)
+
+
+def test_root_in_a_remapped_container_is_nobody(host: DockerHost, audit: Audit) -> None:
+    """What fails for every container here holds once the engine remaps users. (On the test
+    machine no remapped container can run: root lacks a capability. So they are not started.)"""
+    host.docker("unpause", "no-health", check=False)
+    host.restart({"userns-remap": "default"})
+    host.engine.load_image()
+    host.docker("create", "--name=remapped", NETWORK, "busybox:1")
+    host.docker("create", "--name=exempt", NETWORK, "--userns=host", "busybox:1")
+    again = Audit(host, None, "runtime.host-user-namespace", "runtime.root-user")
+    assert failing(again, "remapped") == set()
+    assert failing(again, "exempt") == {"host-user-namespace", "root-user"}

@@ -139,6 +139,16 @@ def test_limits_of_the_cgroups_above_count_too():
     assert found[0].directories == (f"{root}/b.slice/c", f"{root}/b.slice", root)
 
 
+def test_v2_counts_where_nobody_uses_v1():
+    v1 = dict.fromkeys(("memory", "pids", "cpu", "devices"), "/")
+    mounts = parse_mountinfo("30 20 0:40 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+    found = trees(mounts, v1 | {"": "/system.slice/x.scope"})
+    assert [(tree.controller, tree.version) for tree in found] == [
+        ("memory", 2), ("pids", 2), ("cpu", 2),
+    ]  # fmt: skip
+    assert found[0].directories[0] == "/sys/fs/cgroup/system.slice/x.scope"
+
+
 def test_a_cgroup_out_of_sight_is_unknown():
     with pytest.raises(Unknown, match="outside"):
         trees(MOUNTS, {"memory": "/../other", "pids": "/", "cpu": "/"})
