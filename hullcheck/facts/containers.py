@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Bind", "Container", "container", "containers", "members"]
 
+BIRTH = 5.0
+"""Seconds that runc may take to start a process."""
+
 _ID = re.compile(r"[0-9a-f]{64}")
 _GONE = ("No such file or directory", "No such process")
 
@@ -139,6 +142,8 @@ class Container:
         self.need_running()
         own = self._all.by_cgroup(self.id)
         named = self._all.get(self.pid)
+        if named is not None and named in unborn(self._all):
+            raise Unknown("it was just being started")
         if named is not None and (named in own or self._just_started(named)):
             return named
         # A rootless engine may count pids in a namespace of its own.
@@ -303,16 +308,16 @@ def owners(process: Process, ids: Collection[str]) -> set[str]:
 
 
 def members(
-    init: Process, number: str, processes: Iterable[Process], owned: Mapping[int, set[str]]
+    init: Process, number: str, processes: Collection[Process], owned: Mapping[int, set[str]]
 ) -> list[Process]:
     """Return the processes of a container: what is in its cgroups, under any controller; what is
     in its pid or mount namespace; and what those have started. Not what is another container's.
     """
     own = {init.pid}
-    stray = []
+    stray, early = [], unborn(processes)
     for process in processes:
         inside = owned[process.pid]
-        if process.zombie or inside - {number}:
+        if process.zombie or process in early or inside - {number}:
             continue
         if number in inside or _entered(process, init):
             own.add(process.pid)
@@ -323,6 +328,20 @@ def members(
         before = len(own)
         own |= {process.pid for process in stray if process.ppid in own}
     return [process for process in processes if process.pid in own]
+
+
+def unborn(processes: Collection[Process]) -> list[Process]:
+    """Return the processes in which runc is still making ready what it was asked to start.
+
+    It has all of root's rights until it becomes the program: every health check does that. Under
+    this name for longer than :data:`BIRTH` it is something else.
+    """
+    newest = max((process.started for process in processes), default=0.0)
+    return [
+        process
+        for process in processes
+        if process.name.startswith("runc:[") and process.started >= newest - BIRTH
+    ]
 
 
 def _entered(process: Process, init: Process) -> bool:

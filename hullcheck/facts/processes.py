@@ -153,6 +153,9 @@ class Processes:
     def __len__(self) -> int:
         return len(self._found)
 
+    def __contains__(self, process: object) -> bool:
+        return process in self._found.values()
+
     def get(self, pid: int) -> Process | None:
         """Return the process with a pid, if there was one."""
         return self._found.get(pid)

@@ -65,6 +65,7 @@ class Fake:
     nested: bool = True
     spaces: dict[str, int] = field(default_factory=dict)
     extra: str = ""
+    ticks: int = 5
 
     def status(self) -> str:
         mask, bounding = f"{self.caps:016x}", f"{self.bounding:016x}"
@@ -90,7 +91,7 @@ class Fake:
         return "".join(f"{self.pid}/ns/{name} 4:{inode}\n" for name, inode in own.items())
 
     def stat(self) -> str:
-        return f"{self.pid}/stat:{self.pid} (x) S 0 " + "0 " * 17 + "5 0\n"
+        return f"{self.pid}/stat:{self.pid} (x) S 0 " + "0 " * 17 + f"{self.ticks} 0\n"
 
 
 ALL = (1 << 41) - 1

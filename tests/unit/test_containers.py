@@ -72,6 +72,16 @@ def test_another_process_with_its_old_pid_is_not_taken_for_it():
         _ = container(host).init
 
 
+def test_what_runc_is_just_starting_is_not_an_intruder():
+    """A health check is root with all rights for a moment; under that name for long it is not."""
+    init, check = Fake(100, APP), Fake(101, APP, name="runc:[2:INIT]", ticks=900)
+    assert pids(fake_host([inspect("app", 100)], init, check)) == [100]
+    later = Fake(102, nested=False, ticks=2000)
+    assert pids(fake_host([inspect("app", 100)], init, check, later)) == [100, 101]
+    with pytest.raises(Unknown, match="being started"):
+        _ = pids(fake_host([inspect("app", 101)], check))
+
+
 def test_one_that_ended_while_it_was_read_is_no_failure():
     gone = (1, "", "cat: /proc/100/mountinfo: No such file or directory")
     host = fake_host([inspect("app", 100)], Fake(100, APP),
