@@ -24,20 +24,27 @@ __all__ = ["PLACEHOLDER", "Redactor", "looks_secret"]
 PLACEHOLDER = re.compile(rb"\[redacted:\d+:[0-9a-f]{12}\]")
 
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_END = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_UNENDED = re.compile(rb"[^\"'<>{}\[\]\0]*+")
+_KEY_TEXT = re.compile(
+    rb"(?:(?:\s|\\[nrt])*+(?:(?:Proc-Type|DEK-Info|Version|Comment): [\w,. ()-]++"
+    rb"|[A-Za-z0-9+/=]{16,}+(?=[\s\\\"'<\0-]|\Z)"
+    rb"|[A-Za-z0-9+/=]++(?=(?:\s|\\[nrt]|\"\s*+,\s*+\")*+-----END )"
+    rb"|\"\s*+,\s*+\"(?=[A-Za-z0-9+/=]++(?:\\n)?\"|-----END )))*+"
+)
+"""What a key is made of, and no more: a forged beginning must not swallow what comes after it."""
 
 _PATTERNS = (
     # user:password@ in a URL; an image's @sha256: is no host.
     re.compile(
-        rb"(?P<kept>://[^\s/@:\"'\\]{0,256}+:)(?P<secret>[^\s/\"'\\]{1,1024})@(?!sha(?:256|512):)"
+        rb"(?P<kept>://[^\s/@:\"'\\\0]{0,256}+:)(?P<secret>[^\s/\"'\\\0]{1,1024})@(?!sha(?:256|512):)"
     ),
     re.compile(
-        rb"(?i)(?P<kept>authorization\\{0,7}[\"']?\s{0,8}[:=,]\s{0,8}\\{0,7}[\"']?"
-        rb"(?:bearer|basic|token|digest|negotiate|apikey)\s{1,8})"
+        rb"(?i)(?P<kept>authorization\\{0,7}[\"']?[ \t]{0,8}[:=,][ \t]{0,8}\\{0,7}[\"']?"
+        rb"(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,8})"
         rb"(?P<secret>(?:[^\s\"'\\\0]++|\\++(?![\"']))++)"
     ),
-    re.compile(rb"(?i)(?P<kept>\bbearer\s{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"),
+    re.compile(
+        rb"(?i)(?P<kept>\bbearer[ \t]{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"
+    ),
 )
 
 _SHAPES = re.compile(
@@ -75,9 +82,9 @@ _WORD, _LISTED, _QUERY = (
     for ends in (b"", b",", b"&")
 )
 _LINE = re.compile(rb"[^\n\r\0]*+")
-_TO_NUL = re.compile(rb"[^\0]*+")
-_IN_DOUBLE = re.compile(rb"[^\"\\]*+(?:\\.[^\"\\]*+)*+", re.DOTALL)
-_IN_SINGLE = re.compile(rb"[^']*+")
+_BARE = re.compile(rb"[^\n\r\0\"'\\]*+(?:\\++(?![\"'])[^\n\r\0\"'\\]*+)*+")
+_IN_DOUBLE = re.compile(rb"[^\"\\\n\0]*+(?:\\[^\n\0][^\"\\\n\0]*+)*+")
+_JSON_LINE = re.compile(rb"[ \t]*+[\[{\"]")
 
 _CAMEL = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_WORD = re.compile(rb"PASSW|PASSPHRASE|SECRET|CREDENTIAL|APIKEY|TOKEN\d*$|^PASS$")
@@ -181,25 +188,18 @@ class Redactor:
         return b"".join([*parts, pattern.sub(self._replaced, data[position:])])
 
     def _private_keys(self, data: bytes) -> bytes:
-        begins = list(_BEGIN.finditer(data))
         parts, position = [], 0
-        limits = [*(each.start() for each in begins[1:]), len(data)]
-        for begin, limit in zip(begins, limits, strict=False):
-            end = _END.search(data, begin.end(), limit)
-            if end:
-                stop = end.start()
-            else:
-                unended = _UNENDED.match(data, begin.end(), limit)
-                stop = unended.end() if unended else begin.end()
-            body = data[begin.end() : stop]
-            if body.strip() and not PLACEHOLDER.fullmatch(body):
+        for begin in _BEGIN.finditer(data):
+            found = _KEY_TEXT.match(data, begin.end())
+            body = found[0] if found else b""
+            if body.strip() and begin.start() >= position:
                 parts += [data[position : begin.end()], self._mark(body)]
-                position = stop
+                position = begin.end() + len(body)
         return b"".join([*parts, data[position:]])
 
     def _named(self, data: bytes) -> bytes:
         """Cut out the values of names that look secret: NAME=value, "name": "value", --name x."""
-        parts, kept, position = [], 0, 0
+        parts, kept, position, bounds = [], 0, 0, _Bounds(data)
         while keyword := _KEYWORD.search(data, position):
             start = keyword.start()
             while start > position and data[start - 1] in _NAME_CHARACTERS:
@@ -212,7 +212,8 @@ class Redactor:
                 continue
             if after["bare"] and _LITERAL.match(data, after.end()):
                 continue
-            first, last = _value(data, start, name, after)
+            bounds.enter(after.end())
+            first, last = _value(data, start, after, bounds)
             if _harmless(data[first:last]):
                 continue
             parts += [data[kept:first], self._mark(data[first:last])]
@@ -250,21 +251,25 @@ def _harmless(value: bytes) -> bool:
     )
 
 
-def _value(data: bytes, start: int, name: bytes, after: re.Match[bytes]) -> tuple[int, int]:
-    """Return where the value of the name that starts at ``start`` begins and ends."""
+def _value(data: bytes, start: int, after: re.Match[bytes], bounds: _Bounds) -> tuple[int, int]:
+    """Return where the value of the name that starts at ``start`` begins and ends.
+
+    It ends on its line, and in JSON in its string: what a host's user writes must not be able to
+    take anything else out of the evidence.
+    """
     first = after.end()
     mark = after["key"] or after["pair"] or after["argument"]
     if mark:
-        return first, _closing(data, first, mark)
+        return first, bounds.closing(first, mark)
     if after["line"] or after["bare"]:
-        return first, _end(_LINE, data, first)
+        return first, _end(_LINE if after["line"] else _BARE, data, first)
     before = data[max(0, start - 8) : start]
     opened = _QUOTE_BEFORE.search(before)
     if opened:
-        return first, _closing(data, first, opened[0])
+        return first, bounds.closing(first, opened[0])
     own = _QUOTE.match(data, first)
     if own:
-        closing = _closing(data, own.end(), own[0])
+        closing = bounds.closing(own.end(), own[0])
         return (own.end(), closing) if closing > own.end() else (first, closing)
     return first, _end(_extent(data, start, before, after), data, first)
 
@@ -272,9 +277,9 @@ def _value(data: bytes, start: int, name: bytes, after: re.Match[bytes]) -> tupl
 def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> re.Pattern[bytes]:
     """Return how far a value without quotes reaches, by what stands before its name."""
     if after["space"]:
-        return _TO_NUL if after["space"] == b"\0" else _WORD
+        return _LINE if after["space"] == b"\0" else _WORD
     if before.endswith(b"\0") or (not start and b"\0" in data):
-        return _TO_NUL
+        return _LINE
     line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
     if not line.strip(b" \t-"):
         return _LINE
@@ -288,12 +293,29 @@ def _end(pattern: re.Pattern[bytes], data: bytes, first: int) -> int:
     return found.end() if found else first
 
 
-def _closing(data: bytes, first: int, mark: bytes) -> int:
-    """Return where a quoted text ends; without a closing quote, at the end of its line."""
-    if len(mark) == 1:
-        last = _end(_IN_DOUBLE if mark == b'"' else _IN_SINGLE, data, first)
-    else:
-        last = data.find(mark, first)
-    if 0 <= last < len(data):
-        return last
-    return _end(_LINE, data, first)
+class _Bounds:
+    """How far a value may reach, asked for positions that only grow; each byte is read once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._line_end = self._string_end = -1
+        self.in_json = False
+
+    def enter(self, start: int) -> None:
+        """Go on to the line that a name stands in."""
+        if start > self._line_end:
+            begin = self._data.rfind(b"\n", max(self._line_end, 0), start) + 1
+            self.in_json = bool(_JSON_LINE.match(self._data, begin))
+            self._line_end = _end(_LINE, self._data, start)
+
+    def closing(self, first: int, mark: bytes) -> int:
+        """Return where a quoted text ends, on its line; in JSON, within its string."""
+        limit = max(self._line_end, first)
+        if self.in_json:
+            if first > self._string_end:
+                self._string_end = _end(_IN_DOUBLE, self._data, first)
+            limit = min(limit, self._string_end)
+        if mark == b'"':
+            return min(limit, _end(_IN_DOUBLE, self._data, first))
+        last = self._data.find(mark, first, limit)
+        return limit if last < 0 else last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
@@ -57,20 +58,28 @@ FORMS = {
     "url": lambda name, secret: f"http_proxy=http://user:{secret}@proxy:3128/",
     "header": lambda name, secret: f"> Authorization: Bearer {secret}\r\n",
     "json header": lambda name, secret: json.dumps({"Authorization": f"Basic {secret}"}),
-    "key file": lambda name, secret: pem("RSA ", f"MIIE\n{secret}\n"),
+}
+KEYS = {
+    "key file": lambda name, secret: pem("RSA ", f"{'MIIE' * 16}\n{secret}\n"),
+    "encrypted key": lambda name, secret: pem(
+        "RSA ", f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,0F\n\n{secret}"
+    ),
     "json key file": lambda name, secret: json.dumps({"k": pem("", secret), "l": "m"}),
-    "cut key file": lambda name, secret: pem("EC ", secret).partition("\n-----END")[0],
+    "key in json lines": lambda name, secret: json.dumps(
+        {"k": pem("", f"{'ab' * 20}\n{secret}").splitlines()}, indent=1
+    ),
+    "cut key file": lambda name, secret: pem("EC ", secret + "A" * 16).partition("\n-----END")[0],
     "keys in a row": lambda name, secret: pem("EC ", "a").partition("\n---")[0] + pem("", secret),
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *KEYS])
 @given(name=NAMES, secret=SECRETS)
 def test_a_planted_secret_never_survives(form: str, name: str, secret: str) -> None:
-    text = FORMS[form](name, secret)
+    if form in KEYS:
+        secret = base64.b64encode(secret.encode()).decode()
+    text = {**FORMS, **KEYS}[form](name, secret)
     escaped = json.dumps(secret)[1:-1]
-    if form == "cut key file" and set(secret) & set("<>{}[]"):
-        return
     clean = redactor.clean(text.encode())
     marks = PLACEHOLDER.findall(clean)
     assert marks, clean
@@ -81,12 +90,34 @@ def test_a_planted_secret_never_survives(form: str, name: str, secret: str) -> N
     assert redactor.clean(clean) == clean
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if "json" in form])
-@given(name=NAMES, secret=st.text(min_size=1))
+@pytest.mark.parametrize("form", [form for form in (*FORMS, *KEYS) if "json" in form])
+@given(name=NAMES, secret=st.text(min_size=1) | st.text("'\"\\\n= x:"))
 def test_json_stays_json(form: str, name: str, secret: str) -> None:
-    clean = redactor.clean(FORMS[form](name, secret).encode())
+    clean = redactor.clean({**FORMS, **KEYS}[form](name, secret).encode())
     json.loads(clean)
     assert redactor.clean(clean) == clean
+
+
+OPENINGS = st.sampled_from(
+    ["PASSWORD='", 'TOKEN="', "x token=\\\"", "-----BEGIN PRIVATE KEY-----", "--secret ",
+     "secret: ", '"password": ', "--token\0", "Authorization: Bearer ", "https://u:",
+     "PASSWORD=\\'", "$6$"]
+)  # fmt: skip
+
+
+@given(OPENINGS, st.text("'\"\\= x:", max_size=5), st.booleans())
+def test_what_a_user_writes_takes_nothing_else_away(opening: str, more: str, own: bool) -> None:
+    """A name, label or socket that looks like the start of a secret must not hide what follows."""
+    evil = opening + more
+    lines = f"1: /run/a.sock\n2: {evil}\n3: /run/docker.sock\n4: {more}{opening}\n5: /run/b\n"
+    clean = redactor.clean(lines.encode()).decode()
+    kept = [line for line in lines.split("\n")[0::2] if line]
+    assert [line for line in clean.split("\n")[0::2] if line] == kept
+    containers = [{"Name": "a", "Env": [evil]}, {"Privileged": True, "Labels": {"x": evil + more}}]
+    text = json.dumps([*containers, {"Pid": 5}], indent=1 if own else None)
+    found = json.loads(redactor.clean(text.encode()))
+    assert (found[0]["Name"], found[1]["Privileged"], found[2]) == ("a", True, {"Pid": 5})
+    assert len(found[0]["Env"]) == 1
 
 
 @given(st.binary(), st.binary())
@@ -219,7 +250,9 @@ def test_a_known_secret_that_is_a_common_word_changes_nothing() -> None:
         b'"token":"', b"PASSWORD=\\\"", b"-----BEGIN PRIVATE KEY-----", b"eyJ", b"eyJhbGciOi.",
         b"Bearer 1", b"$6$",
         b"key_", b"token   ", b"secret\\", b"--token ", b"'pass'='", b"authorization:" + b" " * 9,
-        b"http://aaaaaaaaaaaaaaaa:bbbbbbbbbbbbbbb", b"gh", b"[redacted:1:", b"SECRET_KEY=x\n",
+        b"http://aaaaaaaaaaaaaaaa:bbbbbbbbbbbbbbb", b"gh", b"PASSWORD='x' ",
+        b"[{PASSWORD=\\\"x\\\" ", b"token=\\\"x\\\"'", b"-----BEGIN PRIVATE KEY-----\na ",
+        b"[redacted:1:", b"SECRET_KEY=x\n",
     ],
 )  # fmt: skip
 def test_a_megabyte_of_anything_takes_seconds(piece: bytes) -> None:
