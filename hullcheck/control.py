@@ -69,7 +69,7 @@ class Control:
     severity: str
     level: int
     function: Callable[..., None]
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
 
@@ -125,9 +125,9 @@ class Expectation:
     @property
     def sentence(self) -> str:
         """One sentence: what was seen, and what should have been."""
-        return (
-            f"{self.what} is {show(self.observed)}, expected {self.relation}{show(self.expected)}"
-        )
+        # "nothing but nothing" says no more than "nothing".
+        wanted = f"{self.relation}{show(self.expected)}" if self.expected != [] else "nothing"
+        return f"{self.what} is {show(self.observed)}, expected {wanted}"
 
 
 _collected: ContextVar[list[Expectation] | None] = ContextVar("expectations", default=None)

@@ -73,13 +73,26 @@ class Finding:
 
 
 def sentence(status: Status, findings: Sequence[Finding]) -> str:
-    """Say in one sentence why findings have a status: the first of it, and how many more."""
+    """Say in one sentence why findings have a status: of what, why, and of what else."""
     telling = [finding for finding in findings if finding.status is status]
-    thing = telling[0].object
-    only = len(findings) == 1 and thing.kind == "engine"
-    name = "" if thing.kind == "host" or only else f"{thing.kind} {thing.name}: "
-    more = f" (and {len(telling) - 1} more)" if len(telling) > 1 else ""
-    return f"{name}{telling[0].reason}{more}"
+    first, kind = telling[0], telling[0].object.kind
+    names = [finding.object.name for finding in telling]
+    same = all(finding.reason == first.reason for finding in telling)
+    told = names[0].startswith("/") and names[0] in first.reason
+    if kind == "host" or (kind == "engine" and len(findings) == 1) or told:
+        about, others = "", names[1:]
+    elif same and len(names) > 1:
+        return f"{kind}s {_listed(names)}: {first.reason}"
+    else:
+        about, others = f"{kind} {names[0]}: ", names[1:]
+    also = "" if same or not others else f"; also {_listed(others)}"
+    return f"{about}{first.reason}{also}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return some names, and how many more there are."""
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 @dataclass(frozen=True, slots=True)
