@@ -17,7 +17,8 @@ from hullcheck.facts.accounts import Accounts, User
 from hullcheck.facts.acl import AclEntry, acl_of
 from hullcheck.facts.docker import Api, DockerEngine, Engines
 from hullcheck.facts.docker.api import CLIENT
-from hullcheck.facts.docker.candidates import PROGRAMS, parse_programs
+from hullcheck.facts.docker.candidates import parse_programs
+from hullcheck.facts.docker.search import PROGRAMS
 from hullcheck.facts.files import File, Files
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide_each
