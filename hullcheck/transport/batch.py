@@ -46,11 +46,11 @@ class Shell(Protocol):
     """Something that can start ``/bin/sh -s`` on the host."""
 
     def stream(self, script: bytes, sink: Sink) -> None:
-        """Feed a script to a new shell and its output to the sink.
+        """Feed a script to a shell and its output to the sink.
 
         Writes and reads both streams at the same time. Returns at the end of the shell's
-        output, or as soon as ``sink.finished`` is true or ``sink.deadline`` has passed; the
-        shell is then killed or cut off.
+        output, or as soon as ``sink.finished`` is true or ``sink.deadline`` has passed. A shell
+        whose script was whole waits for the next one; any other is killed or cut off.
 
         :raises Lost: the connection broke. :raises Unreachable: there was none to be had.
         """
@@ -81,7 +81,12 @@ class Sink:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return self.overflow or len(self.done) == len(self.jobs)
+        return self.overflow or self.whole
+
+    @property
+    def whole(self) -> bool:
+        """Whether every command has ended."""
+        return len(self.done) == len(self.jobs)
 
     @property
     def deadline(self) -> float:
@@ -239,7 +244,7 @@ class Batch:
 
     def _unfinished(self, sink: Sink, broken: str) -> list[Evidence]:
         """Return what there is of the command that a script did not get beyond, if any."""
-        if len(sink.done) == len(sink.jobs):
+        if sink.whole:
             return []
         if not sink.started:
             if broken:
@@ -263,7 +268,7 @@ class Batch:
             lines.append(f'hc_mark "<{position} $hc_me"')
             lines.append(f"( eval {shlex.quote(each.command)} ) </dev/null")
             lines.append(f'hc_mark ">{position} $?"')
-        text = PROLOGUE + "\n".join(lines) + "\nexit 0\n"
+        text = PROLOGUE + "\n".join(lines) + "\n"
         return text.encode("utf-8", "surrogateescape")
 
     @staticmethod

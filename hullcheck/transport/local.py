@@ -14,7 +14,7 @@ from hullcheck.transport.batch import Sink
 from hullcheck.transport.sudo import Gate, Sudo
 from hullcheck.transport.want import Unreachable
 
-__all__ = ["LocalShell", "run"]
+__all__ = ["LocalShell", "Program"]
 
 CHUNK = 65536
 
@@ -34,15 +34,16 @@ class LocalShell:
         self._sudo = sudo
         self._prefix = prefix
         self._name = name
+        self._program = Program()
 
     def stream(self, script: bytes, sink: Sink) -> None:
         """Run a script here. See :class:`hullcheck.transport.batch.Shell`.
 
         :raises Unreachable: sudo refused.
         """
-        gate = Gate(script, sink, self._sudo, self._name)
+        gate = Gate(script, sink, None if self._program.kept else self._sudo, self._name)
         try:
-            run([*self._prefix, *gate.argv], gate)
+            self._program.run([*self._prefix, *gate.argv], gate)
         except FileNotFoundError as error:
             if self._sudo is None or self._prefix:
                 raise Unreachable(
@@ -52,29 +53,58 @@ class LocalShell:
         gate.conclude()
 
     def close(self) -> None:
-        """There is no connection to close."""
+        """End the shell."""
+        self._program.end()
 
 
-def run(argv: Sequence[str], gate: Gate) -> int | None:
-    """Run a program with a gate at its three pipes, in a session of its own.
+class Program:
+    """A shell's process, in a session of its own, kept from one script to the next."""
 
-    :returns: its exit code; None if it had to be killed.
-    """
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        bufsize=0,
-    )
-    code: int | None = None
-    try:
-        whole = _pump(process, gate)
-        if whole and not gate.finished:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = process.wait(PATIENCE)
-    finally:
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it waits for another script."""
+        return self._process is not None and self._process.poll() is None
+
+    def run(self, argv: Sequence[str], gate: Gate) -> int | None:
+        """Run a script, with a gate at the three pipes of the process kept or of a new one.
+
+        It is kept only if the script ran to its end.
+
+        :returns: the exit code of a process that ended by itself; None of any other.
+        """
+        if not self.kept:
+            self.end()
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                bufsize=0,
+            )
+        process = self._process
+        assert process
+        code: int | None = None
+        whole = False
+        try:
+            ended = _pump(process, gate)
+            whole = gate.whole
+            if ended and not gate.finished:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(PATIENCE)
+        finally:
+            if not whole:
+                self.end()
+        return code
+
+    def end(self) -> None:
+        """Kill it, with all that it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         for pipe in (process.stdin, process.stdout, process.stderr):
@@ -84,7 +114,6 @@ def run(argv: Sequence[str], gate: Gate) -> int | None:
         # What sudo started cannot be killed by us; it must not hold us up either.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE)
-    return code
 
 
 def _pump(process: subprocess.Popen[bytes], gate: Gate) -> bool:
@@ -114,8 +143,6 @@ def _pump(process: subprocess.Popen[bytes], gate: Gate) -> bool:
                     if not left:
                         selector.unregister(process.stdin)
                         writing = False
-                        if gate.everything_taken:
-                            process.stdin.close()
                     continue
                 data = os.read(key.fd, CHUNK)
                 if data:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hullcheck.transport.batch import Lost, Sink
-from hullcheck.transport.local import run
+from hullcheck.transport.local import Program
 from hullcheck.transport.openssh_log import explain
 from hullcheck.transport.paramiko_link import AUTH_SECONDS, CONNECT_SECONDS
 from hullcheck.transport.ssh_config import Settings, identity_options, resolve, route
@@ -46,6 +46,7 @@ class OpenSSHShell:
         self._hops: list[Settings] = []
         self._directory: Path | None = None
         self._end: Callable[[], object] | None = None
+        self._program = Program()
 
     def open(self) -> None:
         """Connect, unless connected. :raises Unreachable: why not, and what to do."""
@@ -89,9 +90,10 @@ class OpenSSHShell:
     def stream(self, script: bytes, sink: Sink) -> None:
         """Run a script on the host. See :class:`hullcheck.transport.batch.Shell`."""
         self.open()
-        gate = Gate(script, sink, self._sudo, self._target.name)
+        sudo = None if self._program.kept else self._sudo
+        gate = Gate(script, sink, sudo, self._target.name)
         command = self._ssh("ControlMaster=no", "LogLevel=ERROR")
-        code = run([*command, "--", self._target.address, gate.command], gate)
+        code = self._program.run([*command, "--", self._target.address, gate.command], gate)
         if code == 255 and not gate.finished and not _control(self._socket, "check"):
             self.close()
             raise Lost("the server hung up")
@@ -101,6 +103,7 @@ class OpenSSHShell:
 
     def close(self) -> None:
         """End the master connection and remove its socket; at the latest when Python ends."""
+        self._program.end()
         self._directory = None
         if self._end is not None:
             self._end()

@@ -1,4 +1,4 @@
-"""Shells over our own paramiko connection, one channel each."""
+"""Shells over our own paramiko connection."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ CHANNEL_SECONDS = 30.0
 
 
 class ParamikoShell:
-    """``/bin/sh -s`` on a host, over one connection that lives until :meth:`close`."""
+    """``/bin/sh -s`` on a host, over one connection and, while all goes well, one channel."""
 
     def __init__(self, target: Target, sudo: Sudo | None, timeout: float | None) -> None:
         self._target = target
         self._sudo = sudo
         self._timeout = timeout
         self._link: Link | None = None
+        self._channel: paramiko.Channel | None = None
 
     def open(self) -> None:
         """Connect, unless connected. :raises Unreachable: why not, and what to do."""
@@ -42,20 +43,26 @@ class ParamikoShell:
 
     def close(self) -> None:
         """Close the connection, and those it goes through."""
-        link, self._link = self._link, None
+        link, self._link, self._channel = self._link, None, None
         if link is not None:
             link.close()
 
     def stream(self, script: bytes, sink: Sink) -> None:
         """Run a script on the host. See :class:`hullcheck.transport.batch.Shell`."""
         self.open()
-        gate = Gate(script, sink, self._sudo, self._target.name)
+        kept, self._channel = self._channel, None
+        if kept is not None and (kept.closed or kept.eof_received):
+            kept = None
+        gate = Gate(script, sink, None if kept else self._sudo, self._target.name)
         try:
-            channel = self._start(gate.command)
+            channel = kept or self._start(gate.command)
             try:
                 _pump(channel, gate)
             finally:
-                channel.close()
+                if sink.whole:
+                    self._channel = channel
+                else:
+                    channel.close()
         except Lost:
             self.close()
             raise
@@ -105,12 +112,10 @@ def _pump(channel: paramiko.Channel, gate: Gate) -> None:
 
 
 def _submit(gate: Gate, outbox: queue.SimpleQueue[bytes | None]) -> None:
-    """Pass on what is to be written; after the last of it, the end of input."""
+    """Pass on what is to be written."""
     data = gate.take()
     if data:
         outbox.put(data)
-        if gate.everything_taken:
-            outbox.put(None)
 
 
 def _drain(channel: paramiko.Channel, gate: Gate) -> bool:
@@ -130,4 +135,3 @@ def _write(channel: paramiko.Channel, outbox: queue.SimpleQueue[bytes | None]) -
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         while (data := outbox.get()) is not None:
             channel.sendall(data)
-        channel.shutdown_write()

@@ -66,9 +66,9 @@ class Gate:
         return shlex.join(self.argv)
 
     @property
-    def everything_taken(self) -> bool:
-        """Whether nothing more will have to be written."""
-        return self._open and not self._outbox
+    def whole(self) -> bool:
+        """Whether the script ran to its end."""
+        return self._sink.whole
 
     @property
     def finished(self) -> bool:

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerHost]:
     """A host with a dockerd and three containers: a sound one, a faulty one, one that hides."""
     with DockerHost("audited") as made:
-        populate(made)
+        populate(made, quiet=True)
         yield made
 
 

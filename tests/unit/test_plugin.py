@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from hullcheck.catalogue import all_controls
 from hullcheck.transport.recording import dump
 from hullcheck.transport.want import Evidence
 
 pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
 
 CONTROLS = '''
 from hullcheck.control import NotApplicable, control, expect
@@ -150,3 +155,17 @@ def test_facts_are_fixtures_of_ordinary_tests(pytester: pytest.Pytester) -> None
     )
     done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--hosts=local://")
     done.assert_outcomes(passed=1)
+
+
+def test_from_the_clone_only_the_controls_run(tmp_path: Path) -> None:
+    """Even where pytest takes an option's value for a test, and so misses our settings."""
+    elsewhere = tmp_path / "ssh_config"
+    elsewhere.touch()
+    for options in ([], ["--ssh-config", str(elsewhere)]):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        found = [line for line in done.stdout.splitlines() if "::" in line]
+        assert len(found) == len(all_controls())
+        assert all("checks/" in line for line in found)
