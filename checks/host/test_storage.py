@@ -5,7 +5,7 @@ from __future__ import annotations
 from hullcheck.control import Unknown, control, expect
 from hullcheck.facts.docker import DockerEngine
 from hullcheck.facts.files import Files
-from hullcheck.facts.mounts import Mount, covering
+from hullcheck.facts.mounts import MountTable, covering
 
 OWN = "a file system of its own"
 CONTAINERD = "/run/containerd/containerd.sock"
@@ -17,7 +17,7 @@ CONTAINERD = "/run/containerd/containerd.sock"
     fix="Create a file system for the engine's data root and mount it there; a bind mount of a "
     "folder on the root file system does not help.",
 )
-def test_data_root_partition(docker: DockerEngine, files: Files, mounts: list[Mount]) -> None:
+def test_data_root_partition(docker: DockerEngine, files: Files, mounts: MountTable) -> None:
     """Images, logs and what containers write fill the disk they are on. If that is the host's
     root file system, one container stops the host."""
     roots = [docker.root_dir]

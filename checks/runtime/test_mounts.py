@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hullcheck.control import control, expect
 from hullcheck.facts.containers import Container
 from hullcheck.facts.exposures import Exposure
-from hullcheck.facts.mounts import Mount, covering, place_of, within
+from hullcheck.facts.mounts import MountTable, covering, place_of, within
 from hullcheck.facts.runtime_sockets import RuntimeSockets
 from hullcheck.inventory.policy import Policy
 
@@ -40,7 +40,7 @@ NODES = (
     severity="high",
     fix="Mount the one file or data directory it needs, read-only; list it in host_paths.",
 )
-def test_host_paths(container: Container, policy: Policy, mounts: list[Mount]) -> None:
+def test_host_paths(container: Container, policy: Policy, mounts: MountTable) -> None:
     """With the host's configuration, programs, devices or kernel files, or a directory that
     contains them, a container reads the host's secrets or, if writable, takes it over. What is
     behind a mount is decided by file system and directory, not by its name: a symlink, another
@@ -65,7 +65,7 @@ def _topmost(found: list[Exposure]) -> list[Exposure]:
     ]
 
 
-def _sensitive(exposure: Exposure, root: str, host: list[Mount]) -> Iterator[bool]:
+def _sensitive(exposure: Exposure, root: str, host: MountTable) -> Iterator[bool]:
     names = exposure.names or ((exposure.source,) if exposure.source else ())
     public = any(within(name, each) for name in names for each in PUBLIC)
     if public and not exposure.writable:
@@ -128,7 +128,7 @@ def test_read_only_root(container: Container) -> None:
     severity="high",
     fix="Mount it with the propagation rprivate (the default) or rslave.",
 )
-def test_mount_propagation(container: Container, mounts: list[Mount]) -> None:
+def test_mount_propagation(container: Container, mounts: MountTable) -> None:
     """Through a shared mount, what a container mounts in a directory appears on the host at the
     same place, where its programs trust it."""
     shared = [bind.target for bind in container.binds if bind.propagation in ("shared", "rshared")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import cgroups, exposures, namespaces
 from hullcheck.facts.exposures import Exposure
-from hullcheck.facts.mounts import Mount, parse_mountinfo
+from hullcheck.facts.mounts import MountTable, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide, provide_each
 from hullcheck.transport.backend import session_of
@@ -206,7 +206,7 @@ class Container:
     # What it sees.
 
     @fact
-    def mounts(self) -> list[Mount]:
+    def mounts(self) -> MountTable:
         """The mounts its first process sees."""
         text = self._text(f"cat /proc/{self.init.pid}/mountinfo")
         return parse_mountinfo(text)
@@ -230,7 +230,7 @@ class Container:
         :raises Unknown: that cannot be seen.
         """
         binds, inodes = self._sources(), self._inodes()
-        host: Sequence[Mount] = get(self.host, "mounts")
+        host: MountTable = get(self.host, "mounts")
         store = exposures.Store(self.engine.root_dir, self.id)
         found = exposures.of_mounts(self.mounts, host, store) if self.running else []
         seen = {(each.target, each.place) for each in found}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hullcheck.control import Unknown
-from hullcheck.facts.mounts import Mount, Place, names_of, place_of, within
+from hullcheck.facts.mounts import Mount, MountTable, Place, names_of, place_of, within
 from hullcheck.transport.want import Want, want
 
 __all__ = [
@@ -90,7 +90,7 @@ class Store:
         )
         return rest != name and any(re.fullmatch(each, rest, re.DOTALL) for each in own)
 
-    def place(self, host: Sequence[Mount], place: Place) -> bool:
+    def place(self, host: MountTable, place: Place) -> bool:
         """The same for a place: a name alone could also be that of a bind put there."""
         root = place_of(host, self.root)
         if root is None or place.device != root.device or not within(place.path, root.path):
@@ -98,7 +98,7 @@ class Store:
         return self.owns(self.root.rstrip("/") + place.path[len(root.path.rstrip("/")) :])
 
 
-def of_mounts(mounts: Iterable[Mount], host: Sequence[Mount], store: Store) -> list[Exposure]:
+def of_mounts(mounts: Iterable[Mount], host: MountTable, store: Store) -> list[Exposure]:
     """Return what a container's mounts show of the host."""
     found: list[Exposure] = []
     for mount in mounts:
@@ -118,7 +118,7 @@ def of_bind(
     resolved: str,
     target: str,
     writable: bool,
-    host: Sequence[Mount],
+    host: MountTable,
     store: Store,
     below: bool,
 ) -> Iterator[Exposure]:
@@ -165,7 +165,7 @@ def _exposure(
     target: str,
     place: Place,
     writable: bool,
-    host: Sequence[Mount],
+    host: MountTable,
     store: Store,
     source: str = "",
 ) -> Iterator[Exposure]:

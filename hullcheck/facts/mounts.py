@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -75,9 +76,18 @@ def within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def parse_mountinfo(text: str) -> list[Mount]:
+class MountTable(list[Mount]):
+    """The mounts of a mount namespace, in the order they were made."""
+
+    @functools.cached_property
+    def by_target(self) -> dict[str, Mount]:
+        """The mounts by where they are; of several in one place the one mounted last."""
+        return {mount.target: mount for mount in self}
+
+
+def parse_mountinfo(text: str) -> MountTable:
     """Return the mounts of a mountinfo, in order. :raises Unknown: a line is damaged."""
-    found = [_mount(line) for line in text.split("\n") if line]
+    found = MountTable(_mount(line) for line in text.split("\n") if line)
     if not found:
         raise Unknown("the list of mounts is empty")
     return found
@@ -108,34 +118,38 @@ def _plain(text: str) -> str:
     return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)
 
 
-def covering(mounts: Iterable[Mount], path: str) -> Mount | None:
-    """Return the mount that a path is on: the deepest one, of those the one mounted last."""
-    best = None
-    for mount in mounts:
-        if within(path, mount.target) and (best is None or within(mount.target, best.target)):
-            best = mount
-    return best
+def covering(mounts: MountTable, path: str) -> Mount | None:
+    """Return the mount that a normal path is on: the deepest, of those the one mounted last."""
+    while path not in mounts.by_target:
+        if path in ("/", ""):
+            return None
+        path = posixpath.dirname(path)
+    return mounts.by_target[path]
 
 
-def place_of(mounts: Sequence[Mount], path: str) -> Place | None:
-    """Return the place of a path that has no symlink in it."""
+def place_of(mounts: MountTable, path: str) -> Place | None:
+    """Return the place of a normal path that has no symlink in it."""
     mount = covering(mounts, path)
     if mount is None:
         return None
-    rest = posixpath.relpath(path, mount.target)
-    return Place(mount.device, posixpath.normpath(posixpath.join(mount.root, rest)))
+    return Place(mount.device, _moved(path, mount.target, mount.root))
 
 
-def names_of(mounts: Sequence[Mount], place: Place) -> Iterator[str]:
+def names_of(mounts: MountTable, place: Place) -> Iterator[str]:
     """Yield the paths under which a place is seen; hidden ones (mounted over) included."""
     for mount in mounts:
         if mount.device == place.device and within(place.path, mount.root):
-            rest = posixpath.relpath(place.path, mount.root)
-            yield posixpath.normpath(posixpath.join(mount.target, rest))
+            yield _moved(place.path, mount.root, mount.target)
+
+
+def _moved(path: str, directory: str, to: str) -> str:
+    """Return a path below one directory as the same path below another."""
+    rest = path[len(directory) :].strip("/")
+    return f"{to.rstrip('/')}/{rest}" if rest else to
 
 
 @provide
-def mounts(host: Host) -> list[Mount]:
+def mounts(host: Host) -> MountTable:
     """The mounts of the host: those of process 1, or of the audit's own shell if that is denied.
 
     :raises Unknown: the list is damaged.

@@ -9,7 +9,7 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.exposures import Exposure, inode_want, socket_inode
-from hullcheck.facts.mounts import Mount, Place, place_of
+from hullcheck.facts.mounts import MountTable, Place, place_of
 from hullcheck.facts.processes import Processes
 from hullcheck.facts.registry import get, provide
 from hullcheck.facts.sockets import Sockets
@@ -63,7 +63,7 @@ def runtime_sockets(host: Host) -> RuntimeSockets:
     asked = [want("readlink -f -- %s", path, meaning=(0, 1)) for path in candidates]
     stats = [inode_want(path) for path in candidates]
     answers = session_of(host).ask(*asked, *stats)
-    mounts: list[Mount] = get(host, "mounts")
+    mounts: MountTable = get(host, "mounts")
     places: dict[str, Place] = {}
     inodes: dict[str, str] = {}
     for path, resolved, stat in zip(candidates, answers, answers[len(candidates) :], strict=False):

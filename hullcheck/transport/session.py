@@ -39,6 +39,12 @@ class Consulted:
 
     lines: dict[int, str] = field(default_factory=dict)
 
+    def add(self, lines: dict[int, str]) -> None:
+        """Note more lines; a trouble that was seen once stays."""
+        for line, trouble in lines.items():
+            if trouble or line not in self.lines:
+                self.lines[line] = trouble or self.lines.get(line, "")
+
     @property
     def troubles(self) -> list[str]:
         return [trouble for trouble in self.lines.values() if trouble]
@@ -129,9 +135,8 @@ class Session:
         return answer
 
     def _consult(self, lines: dict[int, str]) -> None:
-        for consulted in self._open:
-            for line, trouble in lines.items():
-                consulted.lines[line] = consulted.lines.get(line) or trouble
+        if lines and self._open:
+            self._open[-1].add(lines)
 
     @contextmanager
     def consulting(self) -> Iterator[Consulted]:
@@ -141,7 +146,8 @@ class Session:
         try:
             yield consulted
         finally:
-            self._open.remove(consulted)
+            self._open.pop()
+            self._consult(consulted.lines)
 
     def recall(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """Compute something once; later calls consult the same evidence and do no work."""

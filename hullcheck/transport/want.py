@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from dataclasses import dataclass, field
 
@@ -52,6 +53,7 @@ class Want:
     seconds: float = SECONDS
 
 
+@functools.lru_cache(maxsize=20_000)
 def want(
     command: str, *args: str, meaning: tuple[int, ...] = (0,), seconds: float = SECONDS
 ) -> Want:
