@@ -69,13 +69,14 @@ async def _pass_on(
                 break
             writer.write(chunk)
             await writer.drain()
-        with suppress(OSError):
-            writer.close()
 
     delivery = asyncio.create_task(deliver())
-    with suppress(OSError):
-        while chunk := await reader.read(65536):
-            queue.put_nowait((loop.time() + delay, chunk))
-    queue.put_nowait((loop.time() + delay, b""))
-    with suppress(OSError):
-        await delivery
+    try:
+        with suppress(OSError):
+            while chunk := await reader.read(65536):
+                queue.put_nowait((loop.time() + delay, chunk))
+        queue.put_nowait((loop.time() + delay, b""))
+        with suppress(OSError):
+            await delivery
+    finally:
+        writer.transport.abort()

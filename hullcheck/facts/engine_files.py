@@ -16,10 +16,12 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.docker import DockerEngine
+from hullcheck.facts.docker.units import wants as unit_wants
 from hullcheck.facts.files import File, Files
 from hullcheck.facts.processes import Processes
 from hullcheck.facts.registry import fact, get, provide_each
 from hullcheck.facts.sockets import Sockets
+from hullcheck.transport import session_of
 from hullcheck.verdict import Object
 
 __all__ = ["EngineFile"]
@@ -30,6 +32,16 @@ INTERNAL = ("/metrics.sock", "/swarm/control.sock")
 
 SYSTEM_UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
 """Where a unit counts more than the one that a package installed; see systemd.unit(5)."""
+
+UNITS = ("docker.service", "docker.socket")
+
+USUAL = (
+    "/etc/default/docker", "/etc/sysconfig/docker", "/etc/docker/daemon.json", *SYSTEM_UNITS,
+    *(f"{place}/{unit}.d" for place in SYSTEM_UNITS for unit in UNITS),
+    *(f"/lib/systemd/system/{unit}" for unit in UNITS),
+    *(f"/usr/lib/systemd/system/{unit}" for unit in UNITS),
+)  # fmt: skip
+"""Files that nearly every engine is judged by; to ask for them early saves rounds."""
 
 Paths = Callable[[DockerEngine], Iterable[str]]
 
@@ -81,6 +93,8 @@ def _each(host: Host, paths: Paths, none: str, groups: Paths | None = None) -> l
     :raises NotApplicable: there is no path.
     """
     found: dict[str, EngineFile] = {}
+    Files(host).foresee(USUAL)
+    session_of(host).foresee(*(each for unit in UNITS for each in unit_wants(unit)))
     for engine in get(host, "docker"):
         users, own_groups = owners(engine)
         extra = frozenset(_gids(host, groups(engine))) if groups else frozenset()

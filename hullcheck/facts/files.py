@@ -268,12 +268,16 @@ class Files:
             for path in wanted
         ]
 
+    def foresee(self, paths: Iterable[str]) -> None:
+        """Let the first questions about some paths travel with the next round."""
+        session_of(self.host).foresee(*(each for path in paths for each in _first_wants(path)))
+
     def tree(self, directory: str, depth: int = DEPTH) -> list[str]:
         """Return all paths below a directory, links to directories followed, sorted.
 
         :raises Unknown: a part of it cannot be listed, or it is deeper than ``depth``.
         """
-        command = f"find -L %s -mindepth 1 -maxdepth {depth + 1} -print0"
+        command = f"find -L %s -maxdepth {depth + 1} -print0"
         found = self._find(directory, command)
         base = directory.rstrip("/").count("/")
         deep = [path for path in found if path.count("/") - base > depth]
@@ -283,8 +287,11 @@ class Files:
 
     def _find(self, directory: str, command: str) -> list[str]:
         answer = session_of(self.host).ask(want(command, directory, meaning=(0, 1)))[0]
+        first, *found, rest = answer.text.split("\0") if answer.text else ("", "")
+        if answer.exit == 0 and first == directory and not rest:
+            return sorted(found)
         if answer.exit == 0:
-            return sorted(path for path in answer.text.split("\0") if path)
+            raise Unknown(f"{directory} cannot be listed: what find said of it is not whole")
         if not answer.output and answer.complaint.endswith(ABSENT):
             return []
         raise Unknown(f"{directory} cannot be listed: {answer.complaint}")
@@ -294,7 +301,7 @@ class Files:
 
         :raises Unknown: it cannot be listed.
         """
-        return self._find(directory, "find -H %s -mindepth 1 -maxdepth 1 -print0")
+        return self._find(directory, "find -H %s -maxdepth 1 -print0")
 
 
 def _file(host: Host, path: str, way: Way, target: Answer | None) -> File:
@@ -319,7 +326,7 @@ def _state(path: str, way: Way, failure: str) -> tuple[str, str]:
         via = f" ({way.links[-1].path} leads to {way.links[-1].target})" if way.ends_in_link else ""
         return "absent", f"no such file: {path}{via}"
     if failure.endswith(DENIED):
-        behind = list(way.directories)[-1]
+        behind = next(reversed(way.directories), "/")
         return "denied", f"{path} cannot be seen: permission denied in {behind}; it may need root"
     return "denied", f"{path} cannot be seen: {failure}"
 

@@ -266,7 +266,8 @@ class Batch:
             lines.append(f"hc_stop {self._hung}")
         for position, each in enumerate(work):
             lines.append(f'hc_mark "<{position} $hc_me"')
-            lines.append(f"( eval {shlex.quote(each.command)} ) </dev/null")
+            whole = each.command if each.alone else f"( eval {shlex.quote(each.command)} )"
+            lines.append(f"{whole} </dev/null")
             lines.append(f'hc_mark ">{position} $?"')
         text = PROLOGUE + "\n".join(lines) + "\n"
         return text.encode("utf-8", "surrogateescape")

@@ -35,6 +35,18 @@ class Job:
     wants: tuple[Want, ...]
     split: Callable[[Evidence], list[Evidence] | None]
 
+    @property
+    def alone(self) -> bool:
+        """Whether it starts one program and no more, so that it needs no subshell of its own."""
+        return _ALONE.fullmatch(self.command) is not None
+
+
+_ALONE = re.compile(
+    r"(?:[a-z_]+=[\w./:-]* )*"
+    r"(?:cat|docker|find|getent|getfacl|grep|head|ls|readlink|stat|systemctl|uname)"
+    r"(?: (?:'[^']*'|[\w./@:+,=%-]+))*",
+    re.ASCII | re.IGNORECASE,
+)
 
 Complaints = Sequence[bytes | None]
 """What each path was complained of with; None where nothing was."""

@@ -96,6 +96,15 @@ class Session:
             self._bring(missing)
         return [self._answer(each) for each in wants]
 
+    def foresee(self, *wants: Want) -> None:
+        """While gathering, let wants travel with the next round that will be asked for later.
+
+        Nothing is consulted; where it does not gather, nothing happens.
+        """
+        if self.gathering:
+            missing = (each for each in wants if each.command not in self._lines)
+            self._noted.update((each.command, each) for each in missing)
+
     def gather(self, questions: Iterable[Callable[[], object]]) -> None:
         """Bring what some questions will consult, in as few rounds as they allow.
 
