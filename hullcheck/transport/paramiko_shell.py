@@ -22,6 +22,10 @@ __all__ = ["ParamikoShell"]
 CHUNK = 65536
 CHANNEL_SECONDS = 30.0
 
+LOOK_AGAIN = 0.05
+"""Seconds after which a channel is looked at unasked: paramiko's pipe that stands for both of its
+streams is not locked (pipe.OrPipe), and now and then does not tell of what has come on one."""
+
 
 class ParamikoShell:
     """``/bin/sh -s`` on a host, over one connection and, while all goes well, one channel."""
@@ -99,8 +103,7 @@ def _pump(channel: paramiko.Channel, gate: Gate) -> None:
             selector.register(channel.fileno(), selectors.EVENT_READ)
             _submit(gate, outbox)
             while not gate.finished and time.monotonic() < gate.deadline:
-                if not selector.select(max(0.0, gate.deadline - time.monotonic())):
-                    return
+                selector.select(min(LOOK_AGAIN, max(0.0, gate.deadline - time.monotonic())))
                 ended = channel.eof_received or channel.closed
                 if not _drain(channel, gate) and ended:
                     break
