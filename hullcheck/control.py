@@ -32,6 +32,9 @@ AREAS = ("host", "engine", "runtime", "build", "orchestrator")
 
 Function = TypeVar("Function", bound=Callable[..., None])
 _UNSET: Any = object()
+ONE_OF, WITHOUT = "one of ", "none of "
+SHOWN = 6
+"""How many parts of a value a sentence tells; the finding has them all."""
 
 
 class Outcome(Exception):
@@ -125,8 +128,13 @@ class Expectation:
     @property
     def sentence(self) -> str:
         """One sentence: what was seen, and what should have been."""
-        # "nothing but nothing" says no more than "nothing".
-        wanted = f"{self.relation}{show(self.expected)}" if self.expected != [] else "nothing"
+        if self.expected == []:
+            return f"{self.what}: {show(self.observed)}"
+        if self.relation == WITHOUT:
+            found = [each for each in self.observed if each in self.expected]
+            return f"{self.what} is {show(found)}, expected anything else"
+        only = self.relation == ONE_OF and len(self.expected) == 1
+        wanted = f"{'' if only else self.relation}{show(self.expected)}"
         return f"{self.what} is {show(self.observed)}, expected {wanted}"
 
 
@@ -170,10 +178,10 @@ def expect(
         "equals": (equals, lambda wanted: bool(observed == wanted), ""),
         "at_most": (at_most, lambda wanted: bool(observed <= wanted), "at most "),
         "at_least": (at_least, lambda wanted: bool(observed >= wanted), "at least "),
-        "one_of": (one_of, lambda wanted: observed in wanted, "one of "),
+        "one_of": (one_of, lambda wanted: observed in wanted, ONE_OF),
         "within": (within, lambda wanted: set(observed) <= set(wanted), "nothing but "),
         "contains": (contains, lambda wanted: wanted in observed, "to contain "),
-        "without": (without, lambda wanted: not set(observed) & set(wanted), "none of "),
+        "without": (without, lambda wanted: not set(observed) & set(wanted), WITHOUT),
     }
     given = [value for value in relations.values() if value[0] is not _UNSET]
     if len(given) != 1:
@@ -204,6 +212,9 @@ def plain(value: Any) -> Any:
 def show(value: Any) -> str:
     """Return a value as a person reads it in a sentence."""
     if isinstance(value, list):
+        more = len(value) - SHOWN
+        if more > 1:
+            return f"{show(value[:SHOWN])} and {more} more"
         return ", ".join(show(item) for item in value) or "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"

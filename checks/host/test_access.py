@@ -25,7 +25,8 @@ def test_engine_sockets(
     ACL, and by every folder on the way to it. Members of the engine's own group are another
     control's matter."""
     reach = engine_socket.reach
-    expect(reach.everybody, equals=False, what=f"everybody's access to {engine_socket}")
+    who = "everybody" if reach.everybody else "some"
+    expect(who, equals="some", what=f"who can connect to {engine_socket}")
     others = reach.users - _members(accounts, ENGINE_GROUPS)
     if others:
         others -= _members(accounts, {str(each.setting("group").value) for each in engines.engines})
@@ -72,10 +73,11 @@ def test_engine_tcp_api(engine_port: EnginePort) -> None:
     in a browser on it and, unless it is bound to loopback, every neighbour on the network becomes
     root. Only certificates of clients keep them out; encryption alone does not."""
     answers = engine_port.answers
-    expect(answers, equals=False, what=f"an anonymous client's access to {engine_port}")
+    said = "served" if answers else "refused"
+    expect(said, equals="refused", what=f"an anonymous client of {engine_port}")
     if engine_port.known:
-        verified = engine_port.verified
-        expect(verified, equals=True, what=f"client certificates required at {engine_port}")
+        wanted = "demanded" if engine_port.verified else "not demanded"
+        expect(wanted, equals="demanded", what=f"a client's certificate at {engine_port}")
     elif not answers:
         who = ", ".join(map(str, engine_port.processes)) or "a process that cannot be seen"
         raise Manual(f"whether what listens on {engine_port} is an engine: {who}", who)

@@ -99,8 +99,9 @@ def test_suid_dumpable(kernel: Kernel) -> None:
     value = kernel.number("fs.suid_dumpable")
     if value == 2:
         pattern = kernel.sysctl("kernel.core_pattern") or ""
-        fixed = pattern.startswith(("/", "|"))
-        expect(fixed, equals=True, what="a fixed place or program in kernel.core_pattern")
+        place = "fixed" if pattern.startswith(("/", "|")) else "wherever the process is"
+        what = f"the place of dumps (fs.suid_dumpable 2, kernel.core_pattern {pattern.strip()})"
+        expect(place, equals="fixed", what=what)
     else:
         expect(value, equals=0, what="fs.suid_dumpable")
 
@@ -121,8 +122,9 @@ def test_core_pattern(kernel: Kernel, files: Files, engines: Engines) -> None:
     roots = (*(each.root_dir for each in engines.engines), *CONTAINER_FILES)
     inside = [root for root in roots if f"{target}/".startswith(f"{root}/")]
     expect(inside, equals=[], what=f"container storage that kernel.core_pattern ({pattern}) is in")
+    kind = "absolute" if target.startswith("/") else "relative"
     if pattern.startswith("|") and expect(
-        target.startswith("/"), equals=True, what=f"absolute path of the handler {target!r}"
+        kind, equals="absolute", what=f"the path of the handler {target!r}"
     ):
         changers = files.get(target).writable_by_others()
         expect(changers, equals=[], what=f"ways for others to change {target}")

@@ -6,7 +6,13 @@ from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.containers import Container
 from hullcheck.facts.files import Files
 from hullcheck.facts.lsm import LSM
-from hullcheck.facts.mounts import covering
+from hullcheck.facts.mounts import Mount, covering, within
+from hullcheck.facts.processes import Process
+
+from .wording import alike, expect_unprivileged
+
+KERNEL, OWN = ("proc", "sysfs"), ("/proc", "/sys")
+"""The file systems with the kernel's files, and where a container has its own."""
 
 UNCONFINED_TYPES = (
     "container_runtime_t", "docker_t", "init_t", "initrc_t", "kernel_t", "spc_t", "super_t",
@@ -39,7 +45,7 @@ def test_apparmor_profile(container: Container, lsm: LSM) -> None:
     named = str(container.inspect.get("AppArmorProfile") or "")
     expect([named], without=("unconfined",), what="AppArmor profile")
     if not container.running:
-        expect(container.privileged, equals=False, what="privileged, and so unconfined")
+        expect_unprivileged(container, "no profile")
     for process in container.processes:
         found = container.confinement
         label = found.apparmor.get(process.pid) or found.labels.get(process.pid)
@@ -64,7 +70,7 @@ def test_selinux_label(container: Container, lsm: LSM) -> None:
     if not container.running:
         on = container.engine.setting("selinux-enabled").value
         expect(on, equals=True, what="selinux-enabled of the engine")
-        expect(container.privileged, equals=False, what="privileged, and so unconfined")
+        expect_unprivileged(container, "no label of its own")
     for process in container.processes:
         label = container.confinement.labels.get(process.pid, "")
         fields = label.split(":", SELINUX_FIELDS)
@@ -72,7 +78,8 @@ def test_selinux_label(container: Container, lsm: LSM) -> None:
             raise Unknown(f"cannot read the SELinux label of {process}")
         kind, level = fields[2], ":".join(fields[3:])
         expect({kind}, without=UNCONFINED_TYPES, what=f"SELinux type of {process}")
-        expect("c" in level.rpartition(":")[2], equals=True, what=f"categories of {process}")
+        categories = "some" if "c" in level.rpartition(":")[2] else "none"
+        expect(categories, equals="some", what=f"SELinux categories of {process}")
 
 
 @control(
@@ -86,20 +93,28 @@ def test_seccomp(container: Container) -> None:
     description says nothing if the engine or the kernel did not apply it."""
     asked = [value for name, value in container.security_options if name == "seccomp"]
     for profile in asked:
-        what = "denies" if _denies(profile) else "allows everything"
-        expect(what, equals="denies", what="what the seccomp profile asked for does")
-    for process in container.processes:
-        if expect(process.seccomp, one_of=(1, 2), what=f"seccomp mode of {process}"):
-            count = process.seccomp_filters
-            if process.seccomp == 2 and count is not None:
-                expect(count, at_least=1, what=f"seccomp filters of {process}")
+        given = DENIES if _denies(profile) else "unconfined, or allows everything"
+        expect(given, equals=DENIES, what="the seccomp profile asked for")
+    for filtered, names in alike(container, _filtered):
+        expect(filtered, one_of=("strict", "filter"), what=f"seccomp of {names}")
     if not container.running:
-        expect(container.privileged, equals=False, what="privileged, and so without a filter")
+        expect_unprivileged(container, "no seccomp filter")
         default = container.engine.security_options.get("seccomp")
-        expect(default is not None, equals=True, what="seccomp known to the engine")
+        known = "unknown" if default is None else "known"
+        expect(known, equals="known", what="seccomp to the engine")
         if not asked and default is not None:
             profile = default.get("profile", "default")
             expect([profile], without=("unconfined",), what="the engine's own profile")
+
+
+DENIES = "one that denies something"
+
+
+def _filtered(process: Process) -> str:
+    """Return the mode of seccomp that the kernel holds a process in."""
+    if process.seccomp == 2 and process.seccomp_filters == 0:
+        return "filter, but none attached"
+    return {0: "off", 1: "strict", 2: "filter"}.get(process.seccomp, str(process.seccomp))
 
 
 def _denies(profile: str) -> bool:
@@ -127,14 +142,26 @@ def test_masked_paths(container: Container, files: Files) -> None:
     present = [file.path for file in files.all(MASKED) if file.exists]
     if not container.running:
         asked = container.asked("MaskedPaths")
-        expect(container.privileged, equals=False, what="privileged, and so unmasked")
+        expect_unprivileged(container, "nothing hidden")
         if asked is not None:
             expect(set(MASKED) - set(asked), equals=set(), what="paths left open")
         return
+    bare = []
     for path in present:
         mount = covering(container.mounts, path)
-        bare = mount is None or mount.fstype in ("proc", "sysfs")
-        expect("open" if bare else "hidden", equals="hidden", what=path)
+        bare += [path] if mount is None or mount.fstype in KERNEL else []
+    expect(bare, equals=[], what="paths open to it")
+    again = [
+        mount
+        for mount in container.mounts
+        if mount.fstype in KERNEL and not any(within(mount.target, own) for own in OWN)
+    ]
+    expect(_targets(again), equals=[], what="other mounts of /proc and /sys")
+
+
+def _targets(mounts: list[Mount]) -> list[str]:
+    """Return where mounts are; of several that show the same place the first."""
+    return sorted({mount.place: mount.target for mount in reversed(mounts)}.values())
 
 
 @control(
@@ -148,16 +175,22 @@ def test_read_only_paths(container: Container, files: Files) -> None:
     present = [file.path for file in files.all(READ_ONLY) if file.exists]
     if not container.running:
         asked = container.asked("ReadonlyPaths")
-        expect(container.privileged, equals=False, what="privileged, and so writable")
+        expect_unprivileged(container, "all writable")
         if asked is not None:
             missing = set(READ_ONLY) - {"/sys"} - set(asked)
             expect(missing, equals=set(), what="paths left writable")
         return
+    found = []
     for path in present:
         mount = covering(container.mounts, path)
-        writable = mount is not None and not mount.read_only
-        expect("writable" if writable else "read-only", equals="read-only", what=path)
-    for mount in container.mounts:
-        if mount.fstype == "cgroup":
-            writable = not mount.read_only
-            expect(writable, equals=False, what=f"cgroup files at {mount.target} writable")
+        found += [path] if mount is not None and not mount.read_only else []
+    expect(found, equals=[], what="writable paths")
+    again = [
+        mount
+        for mount in container.mounts
+        if mount.fstype in KERNEL and not mount.read_only and mount.target not in (*OWN, *found)
+    ]
+    expect(_targets(again), equals=[], what="writable mounts of /proc and /sys")
+    groups = [mount for mount in container.mounts if mount.fstype == "cgroup"]
+    loose = [mount.target for mount in groups if not mount.read_only]
+    expect(loose, equals=[], what="writable cgroup files")

@@ -1,9 +1,14 @@
 """How much of the host a container can use up."""
 
+from functools import partial
+
 from hullcheck.control import control, expect
 from hullcheck.facts.containers import Container
 from hullcheck.facts.machine import Machine
+from hullcheck.facts.processes import Process
 from hullcheck.inventory.policy import Policy
+
+from .wording import alike
 
 RETRIES = 5
 OPEN_FILES = 1048576
@@ -22,13 +27,13 @@ def test_memory_limit(container: Container, machine: Machine) -> None:
     asked = int(container.asked("Memory", 0))
     if not container.running:
         if _some(asked or None, "memory limit asked for"):
-            expect(asked, at_most=machine.memory - 1, what="memory limit asked for")
+            expect(asked, at_most=machine.memory - 1, what="bytes of memory asked for")
         return
     found = container.limits.memory
     if _some(found, "memory limit in effect", asked):
-        expect(found, at_most=machine.memory - 1, what="memory limit")
+        expect(found, at_most=machine.memory - 1, what="bytes of memory allowed")
         if asked:
-            expect(found, at_most=asked, what="memory limit in effect")
+            expect(found, at_most=asked, what="bytes of memory in effect")
 
 
 @control(
@@ -94,19 +99,24 @@ def test_ulimits(container: Container) -> None:
         expect(hard, at_least=0, what="limit of open files asked for")
         return
     bounded = container.limits.pids is not None
-    for process in container.processes:
-        limits = container.confinement.limits.get(process.pid)
-        if limits is None:
-            continue
-        hard_files = _number(limits.get("Max open files"))
-        expect(hard_files, at_most=OPEN_FILES, what=f"limit of open files of {process}")
-        if not bounded:
-            many = limits.get("Max processes", ("", "unlimited"))[1]
-            expect([many], without=("unlimited",), what=f"limit of processes of {process}")
+    for limit, who in alike(container, partial(_hard, container, "Max open files")):
+        if limit is not None:
+            expect(_number(limit), at_most=OPEN_FILES, what=f"limit of open files of {who}")
+    for limit, who in (
+        () if bounded else alike(container, partial(_hard, container, "Max processes"))
+    ):
+        if limit is not None:
+            expect([limit], without=("unlimited",), what=f"limit of processes of {who}")
 
 
-def _number(limit: tuple[str, str] | None) -> float:
-    return float(limit[1]) if limit and limit[1].isdecimal() else float("inf")
+def _hard(container: Container, name: str, process: Process) -> str | None:
+    """Return a hard limit of a process; None of one that has ended."""
+    limits = container.confinement.limits.get(process.pid)
+    return None if limits is None else limits.get(name, ("", "unlimited"))[1]
+
+
+def _number(limit: str) -> float:
+    return int(limit) if limit.isdecimal() else float("inf")
 
 
 @control(
@@ -117,14 +127,15 @@ def _number(limit: tuple[str, str] | None) -> float:
 def test_oom_score(container: Container) -> None:
     """When memory runs out the kernel ends what scores highest. A container that is spared has
     a service of the host ended in its place."""
-    expect(bool(container.asked("OomKillDisable")), equals=False, what="OOM killer disabled")
+    killer = "off" if container.asked("OomKillDisable") else "on"
+    expect(killer, equals="on", what="the OOM killer")
     expect(
         int(container.asked("OomScoreAdj", 0)), at_least=FAVOURED + 1, what="OOM score asked for"
     )
-    for process in container.processes:
-        score = container.confinement.oom_score_adj.get(process.pid)
+    scores = container.confinement.oom_score_adj if container.running else {}
+    for score, who in alike(container, lambda process: scores.get(process.pid)):
         if score is not None:
-            expect(score, at_least=FAVOURED + 1, what=f"OOM score adjustment of {process}")
+            expect(score, at_least=FAVOURED + 1, what=f"OOM score adjustment of {who}")
 
 
 @control(
@@ -151,8 +162,9 @@ def test_cgroup_parent(container: Container, policy: Policy) -> None:
     started under another parent, or moved there, escapes them."""
     default = str(container.engine.setting("cgroup-parent").value or "")
     asked = str(container.asked("CgroupParent", ""))
-    meant = sorted({"", default, *policy.cgroup_parents})
-    expect(asked, one_of=meant, what="cgroup parent asked for")
+    meant = sorted({"the engine's", *policy.cgroup_parents})
+    given = "the engine's" if asked in ("", default) else asked
+    expect(given, one_of=meant, what="cgroup parent asked for")
     if not container.running:
         return
     usual = () if asked or default else ("docker", "system.slice", "user.slice")

@@ -9,6 +9,8 @@ from hullcheck.facts.mounts import MountTable, covering, place_of, within
 from hullcheck.facts.runtime_sockets import RuntimeSockets
 from hullcheck.inventory.policy import Policy
 
+from .wording import expect_unprivileged
+
 TREES = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root",
     "/run/containerd", "/run/crio", "/run/dbus", "/run/docker", "/run/podman", "/run/systemd",
@@ -52,7 +54,7 @@ def test_host_paths(container: Container, policy: Policy, mounts: MountTable) ->
         if any(_sensitive(each, root, mounts)) and not _allowed(each, policy)
     ]
     shown = [str(each) for each in _topmost(found)]
-    expect(shown, equals=[], what="sensitive places of the host mounted")
+    expect(shown, equals=[], what="sensitive places of the host")
 
 
 def _topmost(found: list[Exposure]) -> list[Exposure]:
@@ -101,11 +103,11 @@ def test_engine_socket(container: Container, runtime_sockets: RuntimeSockets) ->
     Any engine's socket counts, under any name, in any directory that is mounted, and one that
     is mounted read-only just the same."""
     found = {
-        path: f"{path} through {exposure}"
-        for exposure in reversed(container.exposures)
-        for path in runtime_sockets.reached_through(exposure)
+        str(exposure): list(runtime_sockets.reached_through(exposure))
+        for exposure in container.exposures
     }
-    expect(list(found.values()), equals=[], what="sockets of engines within reach")
+    ways = [f"{exposure} leads to {', '.join(paths)}" for exposure, paths in found.items() if paths]
+    expect(ways, equals=[], what="ways to an engine")
 
 
 @control(
@@ -116,11 +118,12 @@ def test_engine_socket(container: Container, runtime_sockets: RuntimeSockets) ->
 def test_read_only_root(container: Container) -> None:
     """Malware has to be put somewhere. On a read-only root it cannot replace a program, and a
     container that was broken into is as it was after its next start."""
-    expect(bool(container.asked("ReadonlyRootfs")), equals=True, what="read-only root asked for")
+    asked = "read-only" if container.asked("ReadonlyRootfs") else "writable"
+    expect(asked, equals="read-only", what="the root asked for")
     if container.running:
         mount = covering(container.mounts, "/")
-        observed = mount is not None and mount.read_only
-        expect(observed, equals=True, what="read-only root in effect")
+        observed = "read-only" if mount is not None and mount.read_only else "writable"
+        expect(observed, equals="read-only", what="its root")
 
 
 @control(
@@ -152,7 +155,7 @@ def test_devices(container: Container, policy: Policy) -> None:
     expect(rules, equals=[], what="device rules asked for")
     requests = [str(each.get("Driver") or "gpu") for each in container.asked("DeviceRequests", [])]
     expect(requests, within=policy.devices, what="device drivers asked for")
-    expect(container.privileged, equals=False, what="privileged, and so with all devices")
+    expect_unprivileged(container, "all devices")
     if container.running and not policy.devices and container.limits.devices is not None:
         more = [line for line in container.limits.devices if line not in NODES]
         expect(more, equals=[], what="devices its cgroup allows beyond the usual")

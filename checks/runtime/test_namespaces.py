@@ -3,13 +3,19 @@
 from hullcheck.control import control, expect
 from hullcheck.facts.containers import Container
 
+HOSTS, OWN = "the host's", "another"
+
 
 def _own(container: Container, name: str, asked: str, flag: str) -> None:
     """Expect a namespace that is not the host's: neither asked for nor, in effect, in use."""
     expect([container.asked(asked, "")], without=("host",), what=f"{flag} asked for")
     if container.running:
-        shared = container.shares(name)
-        expect(shared, equals=False, what=f"{name} namespace shared with the host")
+        _expect_own(container, name)
+
+
+def _expect_own(container: Container, name: str) -> None:
+    whose = HOSTS if container.shares(name) else OWN
+    expect(whose, equals=OWN, what=f"its {name} namespace")
 
 
 @control(
@@ -71,10 +77,10 @@ def test_host_user_namespace(container: Container) -> None:
     if not (mode == "host" and container.engine.rootless):
         expect([mode], without=("host",), what="user namespace mode asked for")
     if container.running:
-        shared = container.shares("user")
-        expect(shared, equals=False, what="user namespace shared with the host")
+        _expect_own(container, "user")
     else:
-        expect(remapped, equals=True, what="user namespaces in use by the engine")
+        whose = OWN if remapped else HOSTS
+        expect(whose, equals=OWN, what="the user namespace the engine would give it")
 
 
 @control(
@@ -98,16 +104,29 @@ def test_host_cgroup_namespace(container: Container) -> None:
 def test_shared_namespaces(container: Container, containers: list[Container]) -> None:
     """Two containers in one namespace are one security domain: what breaks into one listens on
     the other's loopback, or reads and signals its processes."""
-    for name in ("NetworkMode", "PidMode", "IpcMode"):
+    for name, what in LENT.items():
         joined = str(container.asked(name, ""))
-        lent = [joined] if joined.startswith("container:") else []
-        expect(lent, equals=[], what=f"{name} of another container")
+        lent = [_named(joined, containers)] if joined.startswith("container:") else []
+        expect(lent, equals=[], what=f"container whose {what} it asked for")
     if not container.running:
         return
     for other in containers:
         if other.id == container.id or not other.running:
             continue
-        for name in ("net", "pid", "ipc", "uts", "mnt"):
-            if not container.shares(name):
-                same = container.init.namespace(name) == other.init.namespace(name)
-                expect(same, equals=False, what=f"{name} namespace shared with {other}")
+        same = [
+            name
+            for name in ("net", "pid", "ipc", "uts", "mnt")
+            if not container.shares(name)
+            and container.init.namespace(name) == other.init.namespace(name)
+        ]
+        expect(same, equals=[], what=f"namespaces shared with {other}")
+
+
+LENT = {"NetworkMode": "network", "PidMode": "processes", "IpcMode": "shared memory"}
+
+
+def _named(mode: str, containers: list[Container]) -> str:
+    """Return the name of the container in ``container:ID``."""
+    joined = mode.removeprefix("container:")
+    found = [other.name for other in containers if joined in (other.id, other.name)]
+    return found[0] if found else joined

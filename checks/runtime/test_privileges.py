@@ -2,12 +2,15 @@
 
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.capabilities import DOCKER_DEFAULT, NAMES, configured, names
+from hullcheck.facts.capabilities import DOCKER_DEFAULT, NAMES, configured, from_mask, names
 from hullcheck.facts.containers import Container
 from hullcheck.facts.processes import Process
 from hullcheck.inventory.policy import Policy
 
+from .wording import alike, named
+
 HARMLESS = DOCKER_DEFAULT - {"CAP_NET_RAW"}
+EVERY = frozenset({"every one"})
 POWERFUL_GROUPS = (
     "disk", "docker", "incus-admin", "kmem", "libvirt", "lxd", "podman", "shadow", "sudo", "wheel",
 )  # fmt: skip
@@ -34,9 +37,14 @@ def test_capabilities(container: Container, policy: Policy) -> None:
     allowed = HARMLESS | names(policy.capabilities)
     asked = configured(container.asked("CapAdd"), container.asked("CapDrop"), container.privileged)
     expect(asked - allowed, equals=frozenset(), what="capabilities asked for beyond the allowed")
-    for process in container.processes:
-        more = _held(process, container) - allowed
-        expect(more, equals=frozenset(), what=f"capabilities of {process} beyond the allowed")
+    for held, who in alike(container, lambda process: _held(process, container)):
+        more = _or_every(held - allowed, held, container)
+        expect(more, equals=frozenset(), what=f"capabilities of {who} beyond the allowed")
+
+
+def _or_every(some: frozenset[str], held: frozenset[str], container: Container) -> frozenset[str]:
+    """Return some capabilities; of who has all that this kernel has, one word for them."""
+    return EVERY if some and held >= from_mask(container.every_capability) else some
 
 
 @control(
@@ -46,14 +54,23 @@ def test_capabilities(container: Container, policy: Policy) -> None:
 )
 def test_privileged(container: Container) -> None:
     """A privileged container has every capability and device and no confinement: it is root on
-    the host with another file system. Having every capability by other means is the same."""
-    expect(container.privileged, equals=False, what="privileged")
+    the host with another file system. Having been started with every capability by other means
+    is the same; who entered with them later is another control's matter."""
+    given = "privileged" if container.privileged else "unprivileged"
+    expect(given, equals="unprivileged", what="what it was asked to be")
     asked = configured(container.asked("CapAdd"), container.asked("CapDrop"))
-    expect(asked >= frozenset(NAMES), equals=False, what="every capability asked for")
-    for process in container.processes:
-        every = container.every_capability
-        full = process.caps.effective_mask & every == every and not container.sandboxed(process)
-        expect(full, equals=False, what=f"every capability in effect in {process}")
+    expect(_amount(asked >= frozenset(NAMES)), equals=SOME, what="capabilities asked for")
+    if container.running:
+        first, every = container.init, container.every_capability
+        full = first.caps.effective_mask & every == every and not container.sandboxed(first)
+        expect(_amount(full), equals=SOME, what=f"capabilities of its first process, {first}")
+
+
+SOME = "not all"
+
+
+def _amount(full: bool) -> str:
+    return "every one" if full else SOME
 
 
 @control(
@@ -64,14 +81,13 @@ def test_privileged(container: Container) -> None:
 def test_no_new_privileges(container: Container) -> None:
     """A setuid-root program in an image hands root to whoever runs it, unless the kernel's
     no_new_privs bit is set on the process."""
-    for process in container.processes:
-        expect(process.no_new_privs, equals=True, what=f"no_new_privs of {process}")
+    for bit, who in alike(container, lambda process: process.no_new_privs):
+        expect("set" if bit else "not set", equals="set", what=f"no_new_privs of {who}")
     if not container.running:
         said = [value for name, value in container.security_options if name == "no-new-privileges"]
         if said:
-            expect(
-                said[-1].lower() in ("", "true", "1", "t"), equals=True, what="no-new-privileges"
-            )
+            asked = said[-1].lower() or "true"
+            expect(asked, one_of=("true", "1", "t"), what="no-new-privileges asked for")
         else:
             default = container.engine.setting("no-new-privileges")
             expect(default.value, equals=True, what="the engine's no-new-privileges")
@@ -86,8 +102,8 @@ def test_root_user(container: Container) -> None:
     """The user id that counts is the one the host sees: a program that dropped root after its
     start is fine, one that became root through a setuid file is not, and root in a user
     namespace is an ordinary user outside."""
-    for process in container.processes:
-        expect(process.uids, without={0}, what=f"user ids of {process}")
+    for ids, who in alike(container, lambda process: tuple(sorted(set(process.uids)))):
+        expect(list(ids), without=(0,), what=f"user id of {who}")
     if container.running:
         return
     if container.engine.rootless:
@@ -97,7 +113,7 @@ def test_root_user(container: Container) -> None:
     user = str(container.config("User", "")).split(":")[0].strip()
     numbered = user.isdecimal()
     root = user in ("", "root") or (numbered and int(user) == 0)
-    expect(root, equals=False, what="that it would start as root")
+    expect(["root" if root else user], without=("root",), what="the user it would start as")
     if not root and not numbered:
         raise Unknown(f"only the image knows which user id {user} is")
 
@@ -116,20 +132,22 @@ def test_entered_process(container: Container) -> None:
         if process is init:
             continue
         if not container.sandboxed(process):
-            more = process.caps.reachable - init.caps.reachable
+            reach = process.caps.reachable
+            more = _or_every(reach - init.caps.reachable, reach, container)
             expect(more, equals=frozenset(), what=f"capabilities of {process} beyond the first's")
-        weaker = process.seccomp == 0 and init.seccomp != 0
-        expect(weaker, equals=False, what=f"{process} without the first's seccomp filter")
-        loose = init.no_new_privs and not process.no_new_privs
-        expect(loose, equals=False, what=f"{process} without the first's no_new_privs")
-        _outside(container, process)
+        expect(_lost(container, process), equals=[], what=f"{process} is outside of the first's")
 
 
-def _outside(container: Container, process: Process) -> None:
+def _lost(container: Container, process: Process) -> list[str]:
+    """Return what holds a container's first process, and not this one."""
+    init = container.init
+    found = ["seccomp filter"] if process.seccomp == 0 and init.seccomp != 0 else []
+    found += ["no_new_privs"] if init.no_new_privs and not process.no_new_privs else []
     for name in ("mnt", "pid", "net", "ipc", "uts", "user"):
         space = process.namespace(name)
-        left = space != container.init.namespace(name) and space in container.outside(name)
-        expect(left, equals=False, what=f"{process} in the host's {name} namespace")
+        if space != init.namespace(name) and space in container.outside(name):
+            found.append(f"{name} namespace")
+    return found
 
 
 @control(
@@ -146,9 +164,12 @@ def test_entered_as_root(container: Container) -> None:
     inside = {process.pid for process in container.processes}
     if 0 in init.uids:
         raise NotApplicable("the container itself runs as root")
-    for process in container.processes:
-        entered = process is not init and process.ppid not in inside
-        expect(entered and 0 in process.uids, equals=False, what=f"{process} entered as root")
+    entered = [
+        process
+        for process in container.processes
+        if process is not init and process.ppid not in inside and 0 in process.uids
+    ]
+    expect([named(entered)] if entered else [], equals=[], what="entered as root")
 
 
 @control(

@@ -48,6 +48,23 @@ def test_expectations_are_json_data() -> None:
     assert stated[0].sentence == "x is a, b, expected nothing but a"
 
 
+def test_a_sentence_reads_well() -> None:
+    with expectations() as stated:
+        expect(["b", "a"], equals=[], what="missing")
+        expect({"b", "a"}, within=(), what="missing")
+        expect(["host", "c"], without=("host", "d"), what="network")
+        expect("c", one_of=("a",), what="driver")
+        expect(range(20), equals=[], what="ports")
+    assert [each.sentence for each in stated] == [
+        "missing: b, a",
+        "missing: a, b",
+        "network is host, expected anything else",
+        "driver is c, expected a",
+        "ports: 0, 1, 2, 3, 4, 5 and 14 more",
+    ]
+    assert stated[4].observed == list(range(20)), "the data is whole"
+
+
 def test_a_control_is_named_after_its_place() -> None:
     @control(title="T", severity="high", fix="F", aliases=["unit.older"])
     def test_a_good_thing(host: object) -> None:

@@ -237,7 +237,8 @@ class TestUserNamespaces:
     @pytest.mark.parametrize(
         ("settings", "expected"),
         [
-            ({}, "not-applicable"),
+            ({"user.max_user_namespaces": "96365"}, "fail"),
+            ({"user.max_user_namespaces": "0"}, "pass"),
             ({"kernel.unprivileged_userns_clone": "1"}, "fail"),
             ({"kernel.unprivileged_userns_clone": "0"}, "pass"),
             ({"kernel.apparmor_restrict_unprivileged_userns": "1"}, "pass"),
@@ -256,6 +257,14 @@ class TestUserNamespaces:
         assert verdict(control, host(settings=settings)).status == expected
         rootless = verdict(control, host(settings=settings), engine(rootless=True))
         assert rootless.status == "not-applicable"
+
+    def test_all_users_or_none(self) -> None:
+        """Without a knob of the distribution's, what needs them needs them for everybody."""
+        settings = {"user.max_user_namespaces": "96365"}
+        control = "host.unprivileged-user-namespaces"
+        remapped = engine(security_options={"userns": {}})
+        found = verdict(control, host(settings=settings), remapped)
+        assert found.status == "not-applicable"
 
 
 def test_seccomp() -> None:

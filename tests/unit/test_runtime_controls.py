@@ -8,6 +8,12 @@ from checks.runtime.test_confinement import (
     test_apparmor_profile as apparmor_profile,
 )
 from checks.runtime.test_confinement import (
+    test_masked_paths as masked_paths,
+)
+from checks.runtime.test_confinement import (
+    test_read_only_paths as read_only_paths,
+)
+from checks.runtime.test_confinement import (
     test_seccomp as seccomp,
 )
 from checks.runtime.test_confinement import (
@@ -68,9 +74,13 @@ from checks.runtime.test_privileges import (
     test_root_user as root_user,
 )
 from hullcheck.inventory.policy import Policy
-from tests.unit.container_fake import ALL, Fake, fake_host, inspect, number, status
+from tests.unit.container_fake import ALL, OWN_MOUNTS, Fake, fake_host, inspect, number, status
 
 APP = number("app")
+PRESENT = ("/proc/keys", "/proc/sys", "/sys")
+KERNEL_FILES = SimpleNamespace(
+    all=lambda paths: [SimpleNamespace(path=each, exists=each in PRESENT) for each in paths]
+)
 DOCKER = 0xA80425FB
 BRIDGE = {"Name": "bridge", "Id": "b", "Options": {
     "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0"}}  # fmt: skip
@@ -79,7 +89,7 @@ BRIDGE = {"Name": "bridge", "Id": "b", "Options": {
 def running(fake=None, *more, **parts):
     """Return a host with a container that runs, sound unless a process says otherwise."""
     host_parts = {key: parts.pop(key) for key in list(parts) if key in (
-        "confinement", "engine", "answers", "seeds", "limits")}  # fmt: skip
+        "confinement", "engine", "answers", "seeds", "limits", "mounts")}  # fmt: skip
     first = fake or Fake(100, APP)
     return fake_host([inspect("app", first.pid, **parts)], first, *more, **host_parts)
 
@@ -162,11 +172,36 @@ def test_a_sandbox_of_its_own_is_not_the_hosts():
     host = running(None, sandbox, CapDrop=["ALL"])
     assert status(capabilities, host) == "pass"
     assert status(privileged, host) == "pass"
+
+
+def test_who_enters_with_every_right_makes_no_privileged_container():
+    """It is the intruder that is wrong, not what the container was started with."""
     entered = Fake(101, APP, caps=ALL, bounding=ALL, nnp=0, spaces={"user": 4026531835})
     host = running(None, entered, CapDrop=["ALL"])
     assert status(capabilities, host) == "fail"
-    assert status(privileged, host) == "fail"
     assert status(entered_process, host) == "fail"
+    assert status(privileged, host) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("line", "secrets", "settings"),
+    [
+        ("", "pass", "pass"),
+        ("104 100 0:21 / /host/proc ro - proc proc rw\n", "fail", "pass"),
+        ("104 100 0:21 / /host/proc rw - proc proc rw\n", "fail", "fail"),
+        ("104 100 0:21 /sys /srv/settings rw - proc proc rw\n", "fail", "fail"),
+        ("104 103 0:56 /kernel /sys/kernel rw - sysfs sysfs rw\n", "pass", "fail"),
+    ],
+)
+def test_kernel_files_under_another_name(line, secrets, settings):
+    """What is masked at /proc may lie open where the host's /proc is mounted once more."""
+    masks = "".join(
+        f"{number} 101 0:57 /null {path} ro - tmpfs tmpfs rw\n"
+        for number, path in enumerate(("/proc/keys", "/proc/sys"), 110)
+    )
+    host = running(mounts=OWN_MOUNTS + masks + line, seeds={"files": KERNEL_FILES})
+    assert status(masked_paths, host) == secrets
+    assert status(read_only_paths, host) == settings
 
 
 def test_privileged_by_other_means():

@@ -1,0 +1,43 @@
+"""How the runtime controls say what they found of many processes, or of none that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hullcheck.control import expect
+from hullcheck.facts.containers import Container
+from hullcheck.facts.processes import Process
+
+__all__ = ["alike", "expect_unprivileged", "named"]
+
+SHOWN = 3
+
+
+def alike(container: Container, tell: Callable[[Process], Any]) -> Iterator[tuple[Any, str]]:
+    """Yield each (hashable) value that processes of a container have, and who has it.
+
+    A container may have thousands of processes; what is said of it stays short.
+    """
+    found: dict[Any, list[Process]] = {}
+    for process in container.processes:
+        found.setdefault(tell(process), []).append(process)
+    for value, processes in found.items():
+        yield value, named(processes)
+
+
+def named(processes: list[Process]) -> str:
+    """Return the names of some processes, the first few of many."""
+    more = len(processes) - SHOWN
+    shown = processes[:SHOWN] if more > 1 else processes
+    names = ", ".join(map(str, shown))
+    return f"{names} and {more} more" if more > 1 else names
+
+
+def expect_unprivileged(container: Container, gives: str) -> None:
+    """Expect that --privileged was not asked for.
+
+    :param gives: what that would give it: "all devices".
+    """
+    observed = f"privileged, and so with {gives}" if container.privileged else "unprivileged"
+    expect(observed, equals="unprivileged", what="what it was asked to be")
