@@ -168,7 +168,12 @@ def engine_socket(host: Host) -> list[EngineSocket]:
     for listener in (each for space in sockets.everywhere() for each in space.unix):
         if listener.path in known or _is_engine(listener, programs):
             chosen.setdefault(listener.path, listener)
+    if not chosen and engines.doubt:
+        raise Unknown(f"cannot tell whether an engine listens: {engines.doubt}")
     placed = [path for path in chosen if path.startswith("/")]
+    # /var/run is a link nearly everywhere; the ACLs of what it leads to will be asked for.
+    names = (path.removeprefix("/var") for path in placed if path.startswith("/var/run/"))
+    files.foresee(("/run", "/var", *names))
     found = dict(zip(placed, files.all(placed), strict=True))
     return [
         EngineSocket(host, listener, found.get(path))
@@ -314,6 +319,8 @@ def engine_port(host: Host) -> list[EnginePort]:
     unseen = [each for each in sockets.tcp if not _holders(host, each.inode)]
     if not found and unseen and sockets.holders.hidden:
         raise Unknown(f"who listens on {unseen[0]} cannot be seen: {sockets.holders.hidden}")
+    if not found and engines.doubt:
+        raise Unknown(f"cannot tell whether an engine listens: {engines.doubt}")
     return list(found.values())
 
 
