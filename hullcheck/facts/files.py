@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import stat
 from collections.abc import Collection, Iterable
@@ -230,10 +231,11 @@ def _outcome(path: str, complaint: str) -> NotApplicable | Unknown:
     return Unknown(f"{path} cannot be read: {complaint}")
 
 
-def _first_wants(path: str) -> list[Want]:
+@functools.lru_cache(maxsize=10_000)
+def _first_wants(path: str) -> tuple[Want, ...]:
     if not path.startswith("/"):
         raise Unknown(f"{path!r} is not an absolute path")
-    return [*eager_wants(path), acl_want(path)]
+    return (*eager_wants(path), acl_want(path))
 
 
 class Files:
@@ -270,7 +272,9 @@ class Files:
 
     def foresee(self, paths: Iterable[str]) -> None:
         """Let the first questions about some paths travel with the next round."""
-        session_of(self.host).foresee(*(each for path in paths for each in _first_wants(path)))
+        session = session_of(self.host)
+        if session.gathering:
+            session.foresee(*(each for path in paths for each in _first_wants(path)))
 
     def tree(self, directory: str, depth: int = DEPTH) -> list[str]:
         """Return all paths below a directory, links to directories followed, sorted.

@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -29,7 +29,7 @@ from hullcheck.transport import (
 from hullcheck.transport.connect import connect
 from hullcheck.transport.redact import Redactor
 from hullcheck.transport.target import Target
-from hullcheck.verdict import HostRecord, Verdict, totals
+from hullcheck.verdict import HostRecord, Status, Verdict, totals
 
 __all__ = ["HostAudit", "Plan", "Subject", "audit", "audit_host"]
 
@@ -71,8 +71,13 @@ class HostAudit:
     evidence: tuple[Evidence, ...]
 
 
-def audit_host(subject: Subject, plan: Plan) -> HostAudit:
-    """Audit one host. Whatever it does, this returns: an unreachable host is a record."""
+def audit_host(
+    subject: Subject, plan: Plan, opened: Callable[[Session], None] = lambda _: None
+) -> HostAudit:
+    """Audit one host. Whatever it does, this returns: an unreachable host is a record.
+
+    :param opened: told of the session, so that it can be closed from elsewhere.
+    """
     target = subject.target
     record = HostRecord(target.name, target.display, "audited")
     clock = time.monotonic()
@@ -93,6 +98,10 @@ def audit_host(subject: Subject, plan: Plan) -> HostAudit:
     except Unreachable as unreachable:
         record.status, record.reason = "unreachable", str(unreachable)
         verdicts = ()
+    except Exception as error:
+        record.status, record.reason = "partial", f"the audit broke: {error!r}"
+        broken = Verdict(target.name, "", Status.ERROR, record.reason)
+        verdicts = tuple(replace(broken, control=each.id) for each in plan.controls)
     finally:
         if session is not None:
             session.close()
@@ -167,13 +176,20 @@ def audit(
     :param done: called for each host when it has been written.
     """
     executor = ThreadPoolExecutor(max_workers=AT_ONCE)
-    futures: set[Future[HostAudit]] = {executor.submit(audit_host, each, plan) for each in subjects}
+    sessions: list[Session] = []
+    futures: set[Future[HostAudit]] = {
+        executor.submit(audit_host, each, plan, sessions.append) for each in subjects
+    }
     try:
         while futures:
             finished, futures = wait(futures, return_when=FIRST_COMPLETED)
             for future in finished:
                 keep(future.result(), directory)
                 done(future.result())
+    except BaseException:
+        for session in sessions:
+            session.close()
+        raise
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
     directory.finish(datetime.now(UTC))

@@ -115,6 +115,9 @@ def prepare(options: Any, specs: Iterable[str], controls: Iterable[Control]) -> 
 
 
 def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> Request:
+    for file in (options.ssh_config, getattr(options, "ssh_identity_file", None)):
+        if file:
+            Path(file).expanduser().open("rb").close()
     benchmark = benchmarks.load_benchmark(options.benchmark)
     policy = load_policy(options.policy) if options.policy else Policy()
     waivers = tuple(load_waivers(options.waivers, all_controls())) if options.waivers else ()

@@ -283,7 +283,7 @@ class Batch:
         return "the shell ended before the command did"
 
     def close(self) -> None:
-        """End what hung, and close the shell's connection."""
+        """End what hung, and close the connection; what is asked later has no answer."""
         try:
             if self._hung and not self._lost and not self._refused:
                 last = [single(Want(":", seconds=0))]
@@ -292,6 +292,7 @@ class Batch:
                     self._shell.stream(self._script(sink, last), sink)
         finally:
             self._hung = ""
+            self._lost = self._lost or "the connection was closed"
             self._shell.close()
 
 

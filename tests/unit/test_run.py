@@ -1,0 +1,111 @@
+"""Runs: what one host does never costs another, and nothing that is finished is lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hullcheck.catalogue import all_controls
+from hullcheck.run import audit as module
+from hullcheck.run.audit import HostAudit, Plan, Subject, audit, audit_host
+from hullcheck.run.directory import RunDirectory, new_id, read_run, read_verdicts, recording_name
+from hullcheck.run.replay import replay
+from hullcheck.run.site import SiteRecord
+from hullcheck.transport import Evidence
+from hullcheck.transport.recording import dump, load
+from hullcheck.transport.target import parse_spec
+from hullcheck.verdict import HostRecord, Run, Status, Verdict
+
+CONTROLS = tuple(all_controls().values())[:3]
+PLAN = Plan(CONTROLS, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC))
+
+
+def directory(path: Path) -> RunDirectory:
+    return RunDirectory(path, Run("id", "2026-11-23T01:02:03Z"), CONTROLS, SiteRecord())
+
+
+def recorded(folder: Path, name: str) -> Subject:
+    dump([Evidence("uname -r", 0, b"6.1\n", b"")], folder / f"{name}.jsonl.gz")
+    return Subject(parse_spec(f"recording://{folder}/{name}.jsonl.gz"))
+
+
+def test_a_host_that_breaks_the_audit_does_not_stop_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._verdicts
+
+    def breaks(host: Any, site: Any, plan: Any) -> Any:
+        if site.name == "bad":
+            raise RecursionError("hostile")
+        return real(host, site, plan)
+
+    monkeypatch.setattr(module, "_verdicts", breaks)
+    run = directory(tmp_path / "run")
+    audit([recorded(tmp_path, "bad"), recorded(tmp_path, "good")], PLAN, run)
+    found = {each.name: each for each in read_run(run.path).hosts}
+    assert (found["bad"].status, found["good"].status) == ("partial", "audited")
+    statuses = {each.status for each in read_verdicts(run.path) if each.host == "bad"}
+    assert statuses == {Status.ERROR}
+
+
+def test_what_is_finished_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> None:
+    run = directory(tmp_path / "run")
+
+    def stop(_: HostAudit) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit([recorded(tmp_path, "web1")], PLAN, run, stop)
+    found = read_run(run.path)
+    assert found.finished is None
+    assert [each.name for each in found.hosts] == ["web1"]
+    assert len(list(read_verdicts(run.path))) == len(CONTROLS)
+
+
+def test_an_unreachable_host_is_a_record() -> None:
+    found = audit_host(Subject(parse_spec("paramiko://127.0.0.1:9")), PLAN)
+    assert found.record.status == "unreachable"
+    assert "refused" in found.record.reason
+    assert (found.verdicts, found.evidence, found.record.recording) == ((), (), None)
+
+
+def test_a_run_directory_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    run = directory(tmp_path / "run")
+    record = HostRecord("web\u202e1", "ssh://web1", "audited", recording=recording_name("a/../b"))
+    odd = Verdict("web1", "a.b", Status.UNKNOWN, "bytes \udcff and \x00", (), (0,))
+    evidence = [Evidence("cat \udcff", None, b"\xff\x00", b"e", 1.5, 0.25, 2, "timed out")]
+    run.add(record, [odd], evidence)
+    run.finish(PLAN.started)
+    assert list(read_verdicts(run.path)) == [odd]
+    assert read_run(run.path).hosts == [record]
+    assert record.recording
+    assert load(run.path / record.recording) == evidence
+    assert ".." not in str(Path(record.recording).parent)
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    run = directory(tmp_path / "run")
+    (run.path / "verdicts.jsonl").write_text('{"host": 1}\n')
+    with pytest.raises(ValueError, match=r"verdicts.jsonl:1"):
+        list(read_verdicts(run.path))
+
+
+def test_replaying_says_unknown_of_what_was_not_recorded(tmp_path: Path) -> None:
+    run = directory(tmp_path / "run")
+    audit([recorded(tmp_path, "web1")], PLAN, run)
+    more = tuple(all_controls().values())[:6]
+    again = replay(run.path, tmp_path / "again", more)
+    found = list(read_verdicts(again.path))
+    assert len(found) == 6
+    assert {each.status for each in found} == {Status.UNKNOWN}
+    assert all("not in the recording" in each.reason for each in found)
+
+
+def test_run_ids_sort_by_time() -> None:
+    early, late = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    assert new_id(early) < new_id(late)
+    assert json.dumps(new_id(early)).startswith('"20260102T000000Z-')
