@@ -87,8 +87,8 @@ def test_api_refuses_strangers(docker: DockerEngine) -> None:
         raise no_listener(docker)
     for listener in listeners:
         answers = docker.answers_stranger(listener)
-        said = "answers a stranger" if answers else "refuses strangers"
-        expect(said, equals="refuses strangers", what=f"what {listener} does")
+        said = "answered" if answers else "refused"
+        expect(said, equals="refused", what=f"a stranger on {listener}")
 
 
 @control(

@@ -25,8 +25,8 @@ def test_engine_sockets(
     ACL, and by every folder on the way to it. Members of the engine's own group are another
     control's matter."""
     reach = engine_socket.reach
-    who = "everybody" if reach.everybody else "some"
-    expect(who, equals="some", what=f"who can connect to {engine_socket}")
+    who = "everybody" if reach.everybody else "only some"
+    expect(who, equals="only some", what=f"who can connect to {engine_socket}")
     others = reach.users - _members(accounts, ENGINE_GROUPS)
     if others:
         others -= _members(accounts, {str(each.setting("group").value) for each in engines.engines})

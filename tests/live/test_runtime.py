@@ -45,8 +45,12 @@ ONE_FAULT: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "seccomp-all": (("--security-opt=seccomp=/srv/allow.json",), {"seccomp"}),
     "unmasked": (("--security-opt=systempaths=unconfined",), {"masked-paths", "read-only-paths"}),
     "below-etc": (("-v=/etc/ssh:/data:ro",), {"host-paths"}),
-    # Docker makes what holds its data-root a slave: the volume of behind-volume turns up in it.
-    "above-engine": (("-v=/var/lib:/data:ro",), {"host-paths", "engine-socket"}),
+    # Docker makes what holds its data-root a slave: the volume of behind-volume turns up in it,
+    # and the container's own /proc, before Docker masks it: core_pattern can be written there.
+    "above-engine": (
+        ("-v=/var/lib:/data:ro",),
+        {"host-paths", "engine-socket", "masked-paths", "read-only-paths"},
+    ),
     "own-bind": (("-v=/srv/rebound:/data",), {"host-paths"}),
     "behind-link": (("-v=/srv/app-data:/data:ro",), {"host-paths", "engine-socket"}),
     "behind-volume": (("-v=innocent:/data",), {"host-paths", "engine-socket"}),
@@ -212,8 +216,9 @@ def test_an_entered_process_is_found(audit: Audit) -> None:
     """What docker exec --privileged leaves behind shows in no description."""
     assert failing(audit, "entered") >= {
         "entered-process", "entered-as-root", "capabilities", "seccomp", "no-new-privileges",
-        "privileged", "root-user",
+        "root-user",
     }  # fmt: skip
+    assert audit.finding("privileged", "entered").status is Status.PASS
 
 
 def test_stopped_containers_are_judged_by_what_was_asked_for(audit: Audit) -> None:
