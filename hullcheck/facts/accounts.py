@@ -63,6 +63,17 @@ def parse_group(text: str) -> list[Group]:
     ]
 
 
+def _tables(users: str, groups: str) -> tuple[list[User], list[Group]]:
+    """Read both tables. :raises Unknown: one is empty, or ends in the midst of a line."""
+    found = parse_passwd(users), parse_group(groups)
+    for text, table in ((users, found[0]), (groups, found[1])):
+        if not table:
+            raise Unknown("the host names no account or no group at all")
+        if not text.endswith("\n"):
+            raise Unknown(f"the list of accounts or groups is not whole: it ends in {text[-40:]!r}")
+    return found
+
+
 class Accounts:
     """The accounts and groups of one host.
 
@@ -80,12 +91,12 @@ class Accounts:
         commands = (want("getent passwd", meaning=(0, 127)), want("getent group", meaning=(0, 127)))
         users, groups = ask(*commands)
         if users.exit == 0 and groups.exit == 0:
-            return parse_passwd(users.text), parse_group(groups.text), True
+            return *_tables(users.text, groups.text), True
         files = ask(read("/etc/passwd"), read("/etc/group"))
         for name, answer in zip(("/etc/passwd", "/etc/group"), files, strict=True):
             if answer.exit:
                 raise Unknown(f"{name} cannot be read: {answer.complaint}")
-        return parse_passwd(files[0].text), parse_group(files[1].text), False
+        return *_tables(files[0].text, files[1].text), False
 
     @property
     def users(self) -> list[User]:

@@ -42,10 +42,11 @@ def acl_want(path: str) -> Want:
 def parse_acl(text: str) -> list[AclEntry]:
     """Return the named entries of an access ACL; defaults for new files are left out.
 
-    :raises CannotAnswer: a line is no ACL entry.
+    :raises CannotAnswer: a line is no ACL entry, or one that every ACL has is missing.
     """
     mask = 7
     named = []
+    bare = set()
     for line in text.splitlines():
         entry = line.split("#")[0].strip()
         if not entry or entry.startswith("default:"):
@@ -57,8 +58,12 @@ def parse_acl(text: str) -> list[AclEntry]:
                 mask = bits
             elif who:
                 named.append((tag == "group", int(who), bits))
+            else:
+                bare.add(tag)
         except (ValueError, KeyError) as error:
             raise CannotAnswer(f"getfacl: cannot understand {line[:100]!r}") from error
+    if not bare >= {"user", "group", "other"}:
+        raise CannotAnswer(f"getfacl: this is no whole ACL: {text[:100]!r}")
     return [AclEntry(group, who, bits, bits & mask) for group, who, bits in named]
 
 

@@ -102,6 +102,8 @@ class EngineSocket:
 
         :raises Unknown: a part of the way to it cannot be seen.
         """
+        if self.file is None and not self.listener.abstract:
+            raise Unknown(f"{self} was bound by a path that begins where its program was started")
         if self.file is None:
             return Reach(True, frozenset())
         accounts: Accounts = get(self.host, "accounts")
@@ -178,7 +180,7 @@ def engine_socket(host: Host) -> list[EngineSocket]:
     return [
         EngineSocket(host, listener, found.get(path))
         for path, listener in sorted(chosen.items())
-        if listener.abstract
+        if not path.startswith("/")
         or (path in found and found[path].exists and found[path].kind == "socket")
     ]
 

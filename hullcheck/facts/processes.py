@@ -11,6 +11,7 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.capabilities import Capabilities, mask_of
 from hullcheck.facts.registry import fact, provide
+from hullcheck.facts.texts import lines_of
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import Answer, CannotAnswer, Want, read, want
 
@@ -180,8 +181,12 @@ def processes(host: Host) -> Processes:
     status, cgroup, times = (_by_pid(answer) for answer in answers[:3])
     spaces = _spaces(answers[3])
     btime = _btime(answers[2].text)
-    if 1 not in status:
+    if not (1 in status and 1 in cgroup and 1 in times):
         raise Unknown("/proc does not show process 1: processes are hidden (hidepid); needs root")
+    over = {pid for pid, _, _ in _complaints(answers[1])}
+    lost = [pid for pid in status if pid in times and pid not in cgroup and pid not in over]
+    if lost:
+        raise Unknown(f"/proc does not tell the cgroups of process {lost[0]}, which did not end")
     found = [
         _process(host, pid, lines, cgroup[pid], times[pid], btime, spaces.get(pid, {}))
         for pid, lines in status.items()
@@ -219,10 +224,12 @@ def _by_pid(answer: Answer) -> dict[int, list[str]]:
         if not reason.endswith(_GONE):
             raise Unknown(f"cannot read /proc/{path}: {reason}; needs root")
     lines: dict[int, list[str]] = {}
-    for line in answer.text.split("\n"):
+    for line in lines_of(answer):
         found = _LINE.fullmatch(line)
         if found:
             lines.setdefault(int(found[1]), []).append(found[2])
+        elif not line.startswith("stat:"):
+            raise CannotAnswer(f"a sweep over /proc gave what is no line of a file: {line[:60]!r}")
     return lines
 
 
@@ -238,10 +245,11 @@ def _complaints(answer: Answer) -> Iterator[tuple[int, str, str]]:
 def _spaces(answer: Answer) -> dict[int, dict[str, tuple[int, int]]]:
     list(_complaints(answer))
     found: dict[int, dict[str, tuple[int, int]]] = {}
-    for line in answer.text.split("\n"):
+    for line in lines_of(answer):
         match = _SPACE.fullmatch(line)
-        if match:
-            found.setdefault(int(match[1]), {})[match[2]] = (int(match[3]), int(match[4]))
+        if not match:
+            raise CannotAnswer(f"the sweep over namespaces gave a strange line: {line[:60]!r}")
+        found.setdefault(int(match[1]), {})[match[2]] = (int(match[3]), int(match[4]))
     return found
 
 

@@ -18,7 +18,7 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import fact, get, provide
-from hullcheck.facts.texts import known, sweep, texts
+from hullcheck.facts.texts import known, lines_of, sweep, texts
 from hullcheck.transport import Answer, session_of, want
 
 __all__ = [
@@ -74,6 +74,7 @@ _INET = re.compile(
 _ACCEPTS = 0x10000
 _KINDS = {1: "stream", 2: "dgram", 5: "seqpacket"}
 _PATH_MAX = 108
+_NS_FIELDS = 3
 _LISTEN, _UNCONNECTED = "0A", "07"
 _BIG_ENDIAN = {"s390", "s390x", "ppc", "ppc64", "sparc", "sparc64", "parisc", "m68k"}
 
@@ -204,15 +205,17 @@ class Sockets:
     @fact
     def holders(self) -> Owners:
         """Which processes hold which sockets, of all that could be looked at."""
-        return parse_owners(session_of(self.host).ask(HOLDERS)[0].text)
+        return parse_owners("\n".join(lines_of(session_of(self.host).ask(HOLDERS)[0])))
 
     @fact
     def _sweep(self) -> tuple[dict[int, str], dict[str, Namespace], str]:
         """Each process's namespace, each namespace's listeners, and what was not seen."""
         swept, _, machine = session_of(self.host).ask(EVERYWHERE, HOLDERS, MACHINE)
-        rows = [line.split(" ") for line in swept.text.split("\n") if line.startswith("ns ")]
+        rows = [line.split(" ") for line in lines_of(swept) if line.startswith("ns ")]
+        if not rows or any(len(row) != _NS_FIELDS for row in rows):
+            raise Unknown("/proc does not tell which network namespaces there are")
         namespace = {pid: f"denied {pid}" if key == "denied" else key for _, key, pid in rows}
-        found = texts(swept)
+        found = texts(swept, mark="ns ")
         spaces: dict[str, Namespace] = {}
         for pid, key in namespace.items():
             tables = {table: known(found.get(f"/proc/{pid}/net/{table}")) for table in TABLES}
@@ -265,6 +268,8 @@ def sockets_of(host: Host, pid: int) -> Namespace:
 
 
 def _order(machine: Answer) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9_.-]+", machine.text.strip()):
+        raise Unknown("uname does not tell what machine the host is")
     return ">" if machine.text.strip() in _BIG_ENDIAN else "<"
 
 

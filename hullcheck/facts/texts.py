@@ -7,11 +7,22 @@ import shlex
 from collections.abc import Iterable
 
 from hullcheck.control import Unknown
-from hullcheck.transport import Answer, Want, want
+from hullcheck.transport import Answer, CannotAnswer, Want, want
 
-__all__ = ["known", "sweep", "texts"]
+__all__ = ["known", "lines_of", "sweep", "texts"]
 
 _ABSENT = ("No such file or directory", "Not a directory")
+
+
+def lines_of(answer: Answer) -> list[str]:
+    """Return the lines of an answer whose last one is ended by a newline, as tools do it.
+
+    :raises CannotAnswer: the last one is not: the tool was stopped in the midst of it.
+    """
+    *lines, rest = answer.text.split("\n")
+    if rest:
+        raise CannotAnswer(f"{answer.want.command[:100]}: the answer ends in the midst of a line")
+    return lines
 
 
 def sweep(paths: Iterable[str]) -> Want:
@@ -22,12 +33,20 @@ def sweep(paths: Iterable[str]) -> Want:
     return want("grep -H '' -- " + " ".join(map(shlex.quote, paths)), meaning=(0, 1, 2))
 
 
-def texts(answer: Answer) -> dict[str, str | Unknown]:
+def texts(answer: Answer, mark: str = "") -> dict[str, str | Unknown]:
     """Return the files that a :func:`sweep` read, by path: the text without its last newline,
-    or, for one that could not be read, why. One that does not exist is not in it."""
+    or, for one that could not be read, why. One that does not exist is not in it.
+
+    :param mark: how lines begin that are of no file, and are left out.
+    :raises CannotAnswer: a line is no line of a file.
+    """
     lines: dict[str, list[str]] = {}
-    for line in answer.text.split("\n")[:-1]:
-        path, _, text = line.partition(":")
+    for line in lines_of(answer):
+        if mark and line.startswith(mark):
+            continue
+        path, colon, text = line.partition(":")
+        if not (colon and path.startswith("/")):
+            raise CannotAnswer(f"{answer.want.command[:100]}: what came is no line of a file")
         lines.setdefault(path, []).append(text)
     found: dict[str, str | Unknown] = {path: "\n".join(text) for path, text in lines.items()}
     for line in answer.evidence.stderr.decode("utf-8", "replace").splitlines():

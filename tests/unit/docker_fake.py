@@ -42,6 +42,8 @@ INFO: dict[str, Any] = {
 
 _NO_TABLE = "grep: /proc/self/net/udp6: No such file or directory\n"
 
+NO_UNIT = "stat: cannot statx 'x': No such file or directory\n"
+
 NO_FILE = (1, "", "head: cannot open 'x' for reading: No such file or directory")
 
 
@@ -134,7 +136,7 @@ def docker_answers(
         answers[content.command] = config if path == config_file else NO_FILE
         there = config is not NO_FILE and path == config_file
         place = path if there else path.rpartition("/")[0]
-        answers[when.command] = (0 if there else 1, f"{changed} {changed} {place}\n")
+        answers[when.command] = (0 if there else 1, f"{changed} {changed} 9 {place}\n")
     seen = [each for each in everyone if each.pid not in hidden]
     links = "".join(f"'/proc/{each.pid}/exe' -> '{each.exe}'\n" for each in seen)
     answers.update({
@@ -146,7 +148,8 @@ def docker_answers(
         CLIENT.command: "Docker version 20.10.24" if client else (127, ""),
         engines.HERE.command: "4:200",
         engines.NETWORK.command: "4:100",
-        **{each.command: (1, "") for name in ("docker.service", "docker.socket", "x.service")
+        **{each.command: (1, "", NO_UNIT)
+           for name in ("docker.service", "docker.socket", "x.service")
            for each in unit_wants(name)},
     })  # fmt: skip
     return answers
@@ -201,7 +204,7 @@ def _kernel(programs: Sequence[Program], hidden: set[int]) -> dict[str, Reply]:
     own = [f"/proc/self/net/{table}:{line}" for table, line in [*header, *rows.get(100, [])]]
     return {
         OWN.command: (2, "".join(f"{line}\n" for line in own), _NO_TABLE),
-        HOLDERS.command: "\n".join(held),
+        HOLDERS.command: "".join(f"{line}\n" for line in held),
         MACHINE.command: "x86_64",
         EVERYWHERE.command: (123, "".join(f"{line}\n" for line in everywhere)),
         STATUS.command: "".join(map(_status, programs)),

@@ -128,7 +128,7 @@ def test_the_dns_of_a_container_is_no_listener_of_the_api():
     line = "0: 0B00007F:A1B2 00000000:0000 0A 0:0 0:0 0 0 0 7777 1"
     code, text = answers[EVERYWHERE.command]
     answers[EVERYWHERE.command] = code, text + f"/proc/90/net/tcp:{line}\n"
-    answers[HOLDERS.command] += "\n50 7777"
+    answers[HOLDERS.command] += "50 7777\n"
     (engine,) = facts.get(host_with(answers), "docker")
     assert engine.tcp == ("tcp://127.0.0.1:2376",)
 
@@ -146,7 +146,7 @@ def test_a_child_of_systemd_does_not_make_the_audit_wake_an_engine():
     init = Program(40, "/usr/lib/systemd/systemd", (), (SOCKET,))
     answers = docker_answers([init], {})
     held = next(line for line in answers[HOLDERS.command].splitlines() if line.startswith("40 1"))
-    answers[HOLDERS.command] += f"\n99 {held.split()[1]}"
+    answers[HOLDERS.command] += f"99 {held.split()[1]}\n"
     with pytest.raises(Unknown, match="systemd would start one"):
         facts.get(host_with(answers), "docker")
 
@@ -208,7 +208,7 @@ def test_a_child_that_inherited_the_socket_is_no_second_engine():
 
     answers = docker_answers([dockerd(), dockerd(pid=58, ppid=50, unix=())])
     inherited = next(line for line in answers[HOLDERS.command].splitlines() if "50 1" in line)
-    answers[HOLDERS.command] += f"\n58 {inherited.split()[1]}"
+    answers[HOLDERS.command] += f"58 {inherited.split()[1]}\n"
     assert [each.pid for each in facts.get(host_with(answers), "docker")] == [50]
 
 

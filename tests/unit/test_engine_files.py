@@ -101,7 +101,10 @@ def test_api_sockets_are_told_from_internal_ones(paths: Any) -> None:
 
 def test_the_group_of_a_socket_is_the_one_that_was_configured(paths: Any, tmp_path: Path) -> None:
     def groups(*flags: str, units: Sequence[str] = (), **values: Any) -> set[int]:
-        answers = {"getent passwd": "", "getent group": "docker:x:998:\nops:x:50:\nweb:x:51:\n"}
+        answers = {
+            "getent passwd": "root:x:0:0::/:/bin/sh\n",
+            "getent group": "docker:x:998:\nops:x:50:\nweb:x:51:\n",
+        }
         real = {}
         for number, text in enumerate(units):
             (tmp_path / str(number)).write_text(text)
@@ -271,7 +274,7 @@ def fake(
             f"{lstat}/": directory,
             f"{lstat}/d": directory,
             f"{lstat}/d/x": f"{raw} {who} 5 1700000000 64 1 1 {names}\n",
-            "getfacl -cpn -- /d/x": acl or "user::rw-\n",
+            "getfacl -cpn -- /d/x": acl or "user::rw-\ngroup::r--\nother::---\n",
             "getent passwd": "root:x:0:0::/:/bin/sh\nann:x:1000:1000::/:/bin/sh\n",
             "getent group": "root:x:0:\nann:x:1000:\n",
             "getent group 5": (2, ""),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hullcheck.control import Unknown
 from hullcheck.transport import Answer, Want, read, want
+
+_ABSENT = ("No such file or directory", "Not a directory")
 
 __all__ = ["Configuration", "changed_want", "parse_configuration", "read_configuration"]
 
@@ -32,9 +35,9 @@ class Configuration:
 
 
 def changed_want(path: str) -> Want:
-    """Return the want for when a file and its directory were last changed: ``%Y %Z %n``."""
+    """Return the want for when a file and its directory were last changed: ``%Y %Z %s %n``."""
     directory = path.rpartition("/")[0] or "/"
-    return want("stat -L -c '%%Y %%Z %%n' -- %s %s", path, directory, meaning=(0, 1))
+    return want("stat -L -c '%%Y %%Z %%s %%n' -- %s %s", path, directory, meaning=(0, 1))
 
 
 def wants(path: str) -> tuple[Want, Want]:
@@ -48,23 +51,35 @@ def read_configuration(path: str, content: Answer, changed: Answer) -> Configura
     :raises Unknown: it cannot be read or parsed.
     """
     if content.exit == 0:
+        when, size = _changed(changed, path)
+        if size and not content.output:
+            raise Unknown(f"{path} cannot be read: it came back empty, and is not")
         values, twice = parse_configuration(path, content.text)
-        return Configuration(path, True, values, twice, _changed(changed, path))
+        return Configuration(path, True, values, twice, when)
     if "No such file" in content.complaint or "Not a directory" in content.complaint:
         directory = path.rpartition("/")[0] or "/"
-        return Configuration(path, False, changed=_changed(changed, directory))
+        return Configuration(path, False, changed=_changed(changed, directory)[0])
     if "ermission denied" in content.complaint:
         raise Unknown(f"{path} cannot be read (needs root)")
     raise Unknown(f"{path} cannot be read: {content.complaint}")
 
 
-def _changed(answer: Answer, path: str) -> float | None:
+def _changed(answer: Answer, path: str) -> tuple[float | None, int]:
+    """Return when a file or directory was last changed, and its size; None if it is not there.
+
+    :raises Unknown: that was not answered.
+    """
     for line in answer.text.splitlines():
-        modified, _, rest = line.partition(" ")
-        changed, _, name = rest.partition(" ")
-        if name == path and modified.isdigit() and changed.isdigit():
-            return float(max(int(modified), int(changed)))
-    return None
+        found = re.fullmatch(r"([0-9]+) ([0-9]+) ([0-9]+) (.*)", line)
+        if found and found[4] == path:
+            return float(max(int(found[1]), int(found[2]))), int(found[3])
+    if any(f"{path}'" in line and line.endswith(_ABSENT) for line in _complaints(answer)):
+        return None, 0
+    raise Unknown(f"when {path} was last changed cannot be told")
+
+
+def _complaints(answer: Answer) -> list[str]:
+    return answer.evidence.stderr.decode("utf-8", "surrogateescape").splitlines()
 
 
 def parse_configuration(path: str, text: str) -> tuple[dict[str, Any], tuple[str, ...]]:

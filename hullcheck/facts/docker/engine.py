@@ -175,8 +175,8 @@ class DockerEngine:
         _ = self.pid
         text = session_of(self.host).ask(*self._first())[len(self.api.wants()) + 1].text
         found = text.removesuffix("\0").split("\0")
-        if found == [""]:
-            raise Unknown(f"the command line of process {self.pid} is empty")
+        if not text.endswith("\0"):
+            raise Unknown(f"the command line of process {self.pid} is empty, or not whole")
         return found
 
     @fact
@@ -194,7 +194,7 @@ class DockerEngine:
         answer = session_of(self.host).ask(*self._first())[len(self.api.wants()) + 2]
         if "ermission denied" in answer.complaint:
             raise Unknown(f"the environment of process {self.pid} cannot be read (needs root)")
-        if answer.exit == 2:
+        if answer.exit == 2 or (answer.exit == 0 and not answer.text.endswith("\n")):
             raise Unknown(f"the environment of process {self.pid}: {answer.complaint}")
         return dict(line.partition("=")[::2] for line in answer.text.splitlines())
 
@@ -227,6 +227,8 @@ class DockerEngine:
         """
         own = self.process
         if "mnt" not in own.spaces:
+            if self._root:
+                raise Unknown(f"cannot see the mnt namespace of {self}")
             return path
         here = session_of(self.host).ask(HERE)[0].text.strip()
         there = "{}:{}".format(*own.namespace("mnt"))

@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 
 from testinfra.host import Host
 
-from hullcheck.transport import Want, session_of, want
+from hullcheck.control import Unknown
+from hullcheck.facts.texts import lines_of
+from hullcheck.transport import Answer, Want, session_of, want
 
 __all__ = ["Unit", "unit_named", "user_directories", "user_unit_named", "wants"]
 
 PROPERTIES = (
     "Id,LoadState,FragmentPath,DropInPaths,NeedDaemonReload,MainPID,ExecStart,EnvironmentFiles"
 )
+
+_ABSENT = ("No such file or directory", "Not a directory", "Too many levels of symbolic links")
 
 DIRECTORIES = (
     "/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
@@ -56,7 +60,19 @@ def wants(name: str) -> tuple[Want, Want]:
 def _listing(name: str, directories: Sequence[str]) -> Want:
     quoted = [f"{shlex.quote(place)}/{shlex.quote(name)}" for place in directories]
     places = " ".join([*quoted, *(f"{place}.d/*.conf" for place in quoted)])
-    return want(f'for f in {places}; do [ ! -e "$f" ] || echo "$f"; done', meaning=(0, 1))
+    return want(f"stat -L -c %n -- {places}", meaning=(0, 1))
+
+
+def _listed(answer: Answer) -> list[str]:
+    """Return which files of a listing exist. :raises Unknown: that of one cannot be seen."""
+    complaints = answer.evidence.stderr.decode("utf-8", "replace").splitlines()
+    other = [line for line in complaints if not line.endswith(_ABSENT)]
+    found = lines_of(answer)
+    if other or not (complaints or found):
+        raise Unknown(f"cannot tell which units there are: {(other or ['nothing came'])[0]}")
+    if not all(line.startswith("/") for line in found):
+        raise Unknown(f"cannot tell which units there are: {found[0][:60]!r} is no file")
+    return found
 
 
 def user_directories(config: str, home: str) -> tuple[str, ...]:
@@ -73,7 +89,7 @@ def user_directories(config: str, home: str) -> tuple[str, ...]:
 def user_unit_named(host: Host, name: str, config: str, home: str) -> Unit | None:
     """Return a unit of a user's own systemd, which only that user could ask."""
     listing = _listing(name, user_directories(config, home))
-    return _on_disk(name, session_of(host).ask(listing)[0].text.splitlines())
+    return _on_disk(name, _listed(session_of(host).ask(listing)[0]))
 
 
 def unit_named(host: Host, name: str) -> Unit | None:
@@ -92,7 +108,7 @@ def unit_named(host: Host, name: str) -> Unit | None:
             )
         if properties.get("LoadState") == "not-found":
             return None
-    return _on_disk(name, listed.text.splitlines())
+    return _on_disk(name, _listed(listed))
 
 
 def _paths(text: str) -> list[str]:
