@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hullcheck.control import expect
+from hullcheck.control import Unknown, expect
 from hullcheck.facts.containers import Container
 from hullcheck.facts.processes import Process
 
@@ -18,12 +18,20 @@ def alike(container: Container, tell: Callable[[Process], Any]) -> Iterator[tupl
     """Yield each (hashable) value that processes of a container have, and who has it.
 
     A container may have thousands of processes; what is said of it stays short.
+
+    :raises Unknown: it cannot be told of one of them; after what can be told of the others.
     """
     found: dict[Any, list[Process]] = {}
+    unknown: Unknown | None = None
     for process in container.processes:
-        found.setdefault(tell(process), []).append(process)
+        try:
+            found.setdefault(tell(process), []).append(process)
+        except Unknown as reason:
+            unknown = unknown or reason
     for value, processes in found.items():
         yield value, named(processes)
+    if unknown is not None:
+        raise unknown
 
 
 def named(processes: list[Process]) -> str:

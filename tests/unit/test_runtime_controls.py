@@ -74,7 +74,16 @@ from checks.runtime.test_privileges import (
     test_root_user as root_user,
 )
 from hullcheck.inventory.policy import Policy
-from tests.unit.container_fake import ALL, OWN_MOUNTS, Fake, fake_host, inspect, number, status
+from tests.unit.container_fake import (
+    ALL,
+    OWN_MOUNTS,
+    Fake,
+    fake_host,
+    findings,
+    inspect,
+    number,
+    status,
+)
 
 APP = number("app")
 PRESENT = ("/proc/keys", "/proc/sys", "/sys")
@@ -172,6 +181,20 @@ def test_a_sandbox_of_its_own_is_not_the_hosts():
     host = running(None, sandbox, CapDrop=["ALL"])
     assert status(capabilities, host) == "pass"
     assert status(privileged, host) == "pass"
+
+
+def test_what_is_said_of_many_processes_is_short():
+    """One sentence for those that are alike; one that hides what it is hides no other's fault."""
+    own = {"user": 10005}
+    many = [Fake(pid, APP, ppid=100, nnp=0, caps=DOCKER, spaces=own) for pid in range(101, 140)]
+    found = findings(no_new_privileges, running(None, *many))["app"]
+    assert found.reason == (
+        "no_new_privs of 101 (app), 102 (app), 103 (app) and 36 more is not set, expected set"
+    )
+    hidden = Fake(140, APP, ppid=100)
+    hidden.ns = lambda: ""  # type: ignore[method-assign]
+    assert status(capabilities, running(None, hidden, CapDrop=["ALL"])) == "unknown"
+    assert status(capabilities, running(None, hidden, many[0], CapDrop=["ALL"])) == "fail"
 
 
 def test_who_enters_with_every_right_makes_no_privileged_container():
