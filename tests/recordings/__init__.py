@@ -1,0 +1,1 @@
+"""Recordings of real hosts, and what made them."""

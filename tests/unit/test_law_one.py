@@ -1,0 +1,112 @@
+"""Law 1 over a whole host: whatever fact is taken away, what failed does not pass.
+
+The recording is of a real host with as many faults as fit on one, see
+``tests/recordings/make_populated.py``. Each piece of evidence in it is spoilt in every way in
+turn, and every control that consulted it is judged again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hullcheck.catalogue import all_controls
+from hullcheck.control import Control
+from hullcheck.judge import Site, judge
+from hullcheck.transport import Evidence, Session, host_of
+from hullcheck.transport.recording import Replay, load
+from hullcheck.verdict import Status, Verdict
+
+RECORDING = Path(__file__).parents[1] / "recordings/populated.jsonl.gz"
+CLEAN = (Status.PASS, Status.NOT_APPLICABLE)
+GARBAGE = b'\xff\x00\x1b[2J{"a":[null,1e999]}\n%s 18446744073709551616 : - \xe2\x80\xae\n'
+
+SPOILT: dict[str, Callable[[Evidence], Evidence]] = {
+    "missing": lambda e: replace(e, exit=127, stdout=b"", stderr=b"sh: 1: it: not found\n"),
+    "denied": lambda e: replace(e, exit=1, stdout=b"", stderr=b"it: Permission denied\n"),
+    "mute": lambda e: replace(e, exit=1, stdout=b"", stderr=b""),
+    "hung": lambda e: replace(e, exit=None, trouble="timed out after 20 s"),
+    "cut": lambda e: replace(e, stdout=e.stdout[: len(e.stdout) // 2]),
+    "empty": lambda e: replace(e, exit=0, stdout=b"", stderr=b""),
+    "garbage": lambda e: replace(e, exit=0, stdout=GARBAGE * 3, stderr=b""),
+}
+
+TRUE_ANSWERS: dict[tuple[str, str], str] = {}
+"""(way, control) -> why what was made of the evidence is a true answer after all."""
+
+
+@functools.cache
+def evidence() -> tuple[Evidence, ...]:
+    return tuple(load(RECORDING))
+
+
+@functools.cache
+def true_verdicts() -> dict[str, Verdict]:
+    return judged(evidence(), all_controls().values())
+
+
+@functools.cache
+def consulting() -> dict[int, list[Control]]:
+    """Return the controls that consulted each line of the recording."""
+    found: dict[int, list[Control]] = {}
+    for name, verdict in true_verdicts().items():
+        for line in verdict.evidence:
+            found.setdefault(line, []).append(all_controls()[name])
+    return found
+
+
+def judged(recording: tuple[Evidence, ...], controls: Any) -> dict[str, Verdict]:
+    session = Session(Replay(recording))
+    session.preload(recording)
+    host = host_of(session, "populated", "recording")
+    site = Site("populated", started=datetime.fromtimestamp(evidence()[0].started, UTC))
+    return {each.id: judge(each, host, site) for each in controls}
+
+
+def rejudged(spoil: Callable[[Evidence], Evidence]) -> Iterator[tuple[Evidence, Verdict, Verdict]]:
+    """Yield (evidence before, verdict before, verdict after) for each that is spoilt."""
+    for line, controls in consulting().items():
+        before = evidence()[line]
+        after = spoil(before)
+        if after != before:
+            recording = (*evidence()[:line], after, *evidence()[line + 1 :])
+            for name, verdict in judged(recording, controls).items():
+                yield before, true_verdicts()[name], verdict
+
+
+def acquitted(before: Verdict, after: Verdict) -> list[str]:
+    """Return what failed, and now passes or is nothing to judge."""
+    if before.status is Status.FAIL and after.status in CLEAN:
+        return [after.control]
+    failed = {each.object for each in before.findings if each.status is Status.FAIL}
+    found = [f"{after.control} of {each.object.name}" for each in after.findings
+             if each.object in failed and each.status in CLEAN]  # fmt: skip
+    if after.status not in (Status.UNKNOWN, Status.ERROR):
+        left = failed - {each.object for each in after.findings}
+        found += [f"{after.control} without {each.name}" for each in left]
+    return found
+
+
+def test_the_recording_has_faults_to_hide() -> None:
+    statuses = [each.status for each in true_verdicts().values()]
+    assert statuses.count(Status.FAIL) > 70
+    assert statuses.count(Status.ERROR) == 0
+    assert statuses.count(Status.UNKNOWN) < 4
+
+
+@pytest.mark.parametrize("way", SPOILT)
+def test_nothing_is_acquitted_for_want_of_evidence(way: str) -> None:
+    wrong, broken = [], []
+    for asked, before, after in rejudged(SPOILT[way]):
+        if (way, after.control) not in TRUE_ANSWERS:
+            wrong += [f"{each}: {asked.command[:90]}" for each in acquitted(before, after)]
+        if after.status is Status.ERROR:
+            broken.append(f"{after.control}: {after.reason}: {asked.command[:90]}")
+    assert (wrong, broken) == ([], [])
