@@ -15,6 +15,7 @@ from hullcheck.facts.exposures import Exposure
 from hullcheck.facts.mounts import MountTable, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide, provide_each
+from hullcheck.facts.texts import lines_of
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import Want, want
 from hullcheck.verdict import Object
@@ -28,6 +29,7 @@ BIRTH = 5.0
 """Seconds that runc may take to start a process."""
 
 _ID = re.compile(r"[0-9a-f]{64}")
+_ENDED = re.compile(r"(\d+)/[a-z_/]+: No such (?:file or directory|process)$", re.MULTILINE)
 _GONE = ("No such file or directory", "No such process")
 
 
@@ -265,10 +267,12 @@ class Container:
         ]  # fmt: skip
         own = [want(f"cat /proc/{self.init.pid}/mountinfo", meaning=(0, 1))] if self.running else []
         answers = session_of(self.host).ask(*resolve, *store, *own, *stats)
-        found = [
-            (bind, answer.text.removesuffix("\n") if answer.exit == 0 else bind.source)
-            for bind, answer in zip(binds, answers, strict=False)
-        ]
+        found = []
+        for bind, answer, stat in zip(binds, answers, answers[-len(binds) :], strict=False):
+            place = answer.text.removesuffix("\n") if answer.exit == 0 else ""
+            if not place and not (stat.exit and stat.complaint.endswith(_GONE)):
+                raise Unknown(f"where {bind.source} leads cannot be seen: {stat.complaint}")
+            found.append((bind, place or bind.source))
         for bind, answer in zip(volumes, answers[len(binds) :], strict=False):
             if answer.exit and not answer.complaint.endswith(_GONE):
                 raise Unknown(f"cannot read the options of volume {bind.source}: needs root")
@@ -285,9 +289,19 @@ class Container:
 
     @fact
     def confinement(self) -> Confinement:
-        """Labels, resource limits and OOM scores of its processes."""
+        """Labels, resource limits and OOM scores of its processes, but for those that have ended.
+
+        :raises Unknown: those of one cannot be read.
+        """
         asked = confinement_want(process.pid for process in self.processes)
-        return parse_confinement(session_of(self.host).ask(asked)[0].text)
+        answer = session_of(self.host).ask(asked)[0]
+        found = parse_confinement("\n".join(lines_of(answer)))
+        over = set(_ENDED.findall(answer.evidence.stderr.decode("utf-8", "replace")))
+        for process in self.processes:
+            known = process.pid in found.limits and process.pid in found.oom_score_adj
+            if not known and str(process.pid) not in over:
+                raise Unknown(f"the kernel does not tell the limits of process {process}")
+        return found
 
     def _text(self, command: str) -> str:
         answer = session_of(self.host).ask(want(command, meaning=(0, 1)))[0]
@@ -311,15 +325,16 @@ def members(
     init: Process, number: str, processes: Collection[Process], owned: Mapping[int, set[str]]
 ) -> list[Process]:
     """Return the processes of a container: what is in its cgroups, under any controller; what is
-    in its pid or mount namespace; and what those have started. Not what is another container's.
+    in its pid or mount namespace; and what those have started. Not what is another container's
+    under every controller that tells. What runc makes ready has a parent outside of the container.
     """
     own = {init.pid}
     stray, early = [], unborn(processes)
     for process in processes:
         inside = owned[process.pid]
-        if process.zombie or process in early or inside - {number}:
+        if process.zombie or (inside and number not in inside):
             continue
-        if number in inside or _entered(process, init):
+        if process not in early and (inside or _entered(process, init)):
             own.add(process.pid)
         else:
             stray.append(process)
@@ -334,13 +349,15 @@ def unborn(processes: Collection[Process]) -> list[Process]:
     """Return the processes in which runc is still making ready what it was asked to start.
 
     It has all of root's rights until it becomes the program: every health check does that. Under
-    this name for longer than :data:`BIRTH` it is something else.
+    this name for longer than :data:`BIRTH`, or as a child of the host's first process, it is
+    something else.
     """
     newest = max((process.started for process in processes), default=0.0)
     return [
         process
         for process in processes
         if process.name.startswith("runc:[") and process.started >= newest - BIRTH
+        if process.ppid != 1
     ]
 
 

@@ -49,6 +49,13 @@ LIMITS = {
 }
 
 
+USUAL = """\
+{0}/oom_score_adj:0
+{0}/limits:Max open files            1024                 4096                 files
+{0}/limits:Max processes             100                  100                  processes
+"""
+
+
 @dataclass
 class Fake:
     """A process of a container; ``spaces`` are its own unless told otherwise."""
@@ -189,7 +196,8 @@ def fake_host(
     for each in running:
         groups.setdefault(each.container, []).append(each.pid)
     for pids in groups.values():
-        replies[confinement_want(pids).command] = (2, confinement)
+        usual = "".join(USUAL.format(pid) for pid in pids)
+        replies[confinement_want(pids).command] = (2, usual + confinement)
     host = host_with(replies | (answers or {}))
     made = Engine(described, **(engine or {}))
     made.host = host

@@ -80,6 +80,20 @@ def test_what_runc_is_just_starting_is_not_an_intruder():
     assert pids(fake_host([inspect("app", 100)], init, check, later)) == [100, 101]
     with pytest.raises(Unknown, match="being started"):
         _ = pids(fake_host([inspect("app", 101)], check))
+    for parent in (100, 1):
+        posing = Fake(101, APP, name="runc:[2:INIT]", ppid=parent, ticks=900)
+        assert pids(fake_host([inspect("app", 100)], init, posing)) == [100, 101]
+
+
+def test_a_process_in_the_cgroups_of_two_containers_belongs_to_both(monkeypatch):
+    """It would be nobody's otherwise: who may write one cgroup could hide from all."""
+    both = Fake(101, APP, nested=False)
+    line = f"101/cgroup:9:blkio:/docker/{number('other')}\n"
+    monkeypatch.setattr(both, "cgroup", lambda: Fake.cgroup(both) + line)
+    described = [inspect("app", 100), inspect("other", 200)]
+    host = fake_host(described, Fake(100, APP), both, Fake(200, number("other")))
+    found = facts.get(host, "container")
+    assert [[each.pid for each in one.processes] for one in found] == [[100, 101], [101, 200]]
 
 
 def test_one_that_ended_while_it_was_read_is_no_failure():
