@@ -134,7 +134,8 @@ def _denies(profile: str) -> bool:
 @control(
     title="The kernel's secrets in /proc and /sys are hidden from containers",
     severity="high",
-    fix="Start it without --security-opt systempaths=unconfined and without --privileged.",
+    fix="Start it without --security-opt systempaths=unconfined, without --privileged, and without "
+    "a mount of the host's /proc or /sys, or of the data root, where containers have theirs.",
 )
 def test_masked_paths(container: Container, files: Files) -> None:
     """Some files in /proc and /sys are not confined by namespaces: memory, keys, timers and
@@ -168,7 +169,8 @@ def _targets(mounts: list[Mount]) -> list[str]:
 @control(
     title="Containers cannot write the kernel's settings",
     severity="critical",
-    fix="Start it without --security-opt systempaths=unconfined and without --privileged.",
+    fix="Start it without --security-opt systempaths=unconfined, without --privileged, and without "
+    "a mount of the host's /proc or /sys, or of the data root, where containers have theirs.",
 )
 def test_read_only_paths(container: Container, files: Files) -> None:
     """Who can write /proc/sys or /sys decides which program the host's kernel runs when a
