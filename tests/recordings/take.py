@@ -1,0 +1,102 @@
+"""Takes the recordings from live hosts: python -m tests.recordings take [NAME…]"""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hullcheck.catalogue import all_controls
+from hullcheck.judge import gather, judge
+from hullcheck.transport import session_of
+from hullcheck.transport.connect import connect
+from hullcheck.transport.recording import dump
+from hullcheck.transport.redact import Redactor
+from hullcheck.transport.target import parse_spec
+from hullcheck.transport.want import Evidence
+from tests.live.hosts.overlay import OverlayHost
+from tests.recordings.book import Entry, index
+from tests.recordings.scenes import SCENES
+
+SALT = b"recordings"
+"""Known, so that what is retaken stays comparable: no recording holds a secret of anybody."""
+
+
+def take_all(names: Sequence[str] = ()) -> None:
+    """Retake some recordings, or all that are taken from a host."""
+    own = [name for name, entry in index().items() if not entry.derived]
+    for name in names or own:
+        clock = time.monotonic()
+        user, scene = SCENES[name]
+        with scene(name) as host:
+            evidence = record(host, index()[name], user)
+        dump(evidence, index()[name].file)
+        size = index()[name].file.stat().st_size
+        took = time.monotonic() - clock
+        print(
+            f"{name}: {len(evidence)} commands, {size // 1024} KiB, {took:.1f} s", file=sys.stderr
+        )
+
+
+def record(host: OverlayHost, entry: Entry, user: str) -> list[Evidence]:
+    """Audit a host with every control and return what it said, without the machine's own."""
+    target = replace(parse_spec(f"paramiko://{user}@{host.name}"), ssh_config=host.ssh_config)
+    there = connect(target, redact=Redactor(SALT))
+    session = session_of(there)
+    try:
+        controls = list(all_controls().values())
+        gather(controls, there, entry.site)
+        for each in controls:
+            judge(each, there, entry.site)
+        if session.late:
+            raise AssertionError(f"{entry.name}: {session.late} commands came late")
+        return [replace(each, started=0.0, seconds=0.0) for each in own(session.recording, host)]
+    finally:
+        session.close()
+
+
+def own(recording: Iterable[Evidence], host: OverlayHost) -> list[Evidence]:
+    """Return a recording without what is not the host's own: the hosts of this machine share one
+    network namespace, so each sees the sockets of all, and paths name where its root lies."""
+    found = list(recording)
+    inodes = {
+        line.split()[-1]
+        for each in found
+        if "/fd" in each.command and "socket:" in each.command
+        for line in each.stdout.decode("utf-8", "replace").splitlines()
+    }
+    return [_tidied(each, inodes, host) for each in found]
+
+
+def _tidied(evidence: Evidence, inodes: set[str], host: OverlayHost) -> Evidence:
+    out = evidence.stdout
+    if "/net/" in evidence.command and b"/net/unix:" in out:
+        lines = out.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+        kept = "".join(line for line in lines if _host_line(line, inodes))
+        out = kept.encode("utf-8", "surrogateescape")
+    return replace(evidence, stdout=_neutral(out, host), stderr=_neutral(evidence.stderr, host))
+
+
+def _neutral(data: bytes, host: OverlayHost) -> bytes:
+    """Return text without the place of the host's root, and the maker of the machine's kernel."""
+    release = platform.release()
+    number = re.match(r"[\d.]+", release)
+    plain = data.replace(str(host.state).encode(), b"/var/tmp/host")
+    return plain.replace(release.encode(), number[0].encode()) if number else plain
+
+
+def _host_line(line: str, inodes: set[str]) -> bool:
+    """Whether a line of /proc/net/unix, tcp or udp is a heading or of a socket that a process of
+    the host holds; lines of other files are the host's."""
+    path, colon, rest = line.partition(":")
+    kind = path.rpartition("/net/")[2] if colon and "/net/" in path else ""
+    position = {"unix": 6, "tcp": 9, "tcp6": 9, "udp": 9, "udp6": 9}.get(kind)
+    if position is None:
+        return True
+    fields = rest.split()
+    return "Num" in fields or "sl" in fields or (
+        len(fields) > position and fields[position] in inodes
+    )  # fmt: skip
