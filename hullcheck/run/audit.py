@@ -115,10 +115,8 @@ def audit_host(
 
 def _verdicts(host: Host, site: Site, plan: Plan) -> tuple[Verdict, ...]:
     """Gather what all controls need, then judge from memory."""
-    questions: list[Callable[[], object]] = [
-        partial(judge, each, host, site) for each in plan.controls
-    ]
-    session_of(host).gather([*questions, partial(_summary, host)])
+    questions = [partial(judge, each, host, site) for each in plan.controls]
+    session_of(host).gather([partial(_summary, host), *questions])
     today = plan.started.date()
     return tuple(apply(judge(each, host, site), plan.waivers, today) for each in plan.controls)
 
@@ -136,7 +134,10 @@ def _account(record: HostRecord, session: Session) -> None:
 
 def _summary(host: Host) -> dict[str, object]:
     """Return what a run says of a host: its system, kernel and engines."""
-    release, kernel = session_of(host).ask(want("cat /etc/os-release"), want("uname -r"))
+    session = session_of(host)
+    # testinfra's own modules ask these two before anything else.
+    session.foresee(want("uname -s"), want("uname -m"))
+    release, kernel = session.ask(want("cat /etc/os-release"), want("uname -r"))
     try:
         docker = facts.get(host, "docker")
         engines = [

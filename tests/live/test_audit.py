@@ -135,19 +135,24 @@ def test_a_recording_is_a_host_like_any_other(audited: Path, tmp_path: Path) -> 
     assert statuses(directory) == statuses(audited)
 
 
-def test_gathered_and_plain_verdicts_are_the_same(host: DockerHost) -> None:
+@pytest.mark.parametrize("kind", ["docker", "systemd_v1", "systemd_v2", "bare"])
+@pytest.mark.parametrize("scheme", ["paramiko", "ssh"])
+def test_gathered_plain_and_replayed_verdicts_are_the_same(
+    kind: str, scheme: str, host: DockerHost, request: pytest.FixtureRequest
+) -> None:
     """The property of every host: asked one by one, gathered, and from its recording."""
-    target = replace(parse_spec(f"paramiko://{host.name}"), ssh_config=host.ssh_config)
-    site = Site(host.name)
+    names = {"systemd_v1": "systemd_v1", "systemd_v2": "systemd_v2", "bare": "overlay_host"}
+    live = host if kind == "docker" else request.getfixturevalue(names[kind])
+    target = replace(parse_spec(f"{scheme}://{live.name}"), ssh_config=live.ssh_config)
+    site = Site(live.name)
     controls = list(all_controls().values())
-    plainly = connect(target)
+    plainly, gathered = connect(target), connect(target)
     one_by_one = [judge(each, plainly, site) for each in controls]
-    gathered = connect(target)
     gather(controls, gathered, site)
     together = [judge(each, gathered, site) for each in controls]
     session = session_of(gathered)
     assert session.late == 0, "nothing is asked while judging"
-    assert session.rounds <= 8
+    assert session.rounds <= 6
     replayed = rejudge(session.recording, controls, site, ())
     for connection in (plainly, gathered):
         session_of(connection).close()

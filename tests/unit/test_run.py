@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from testinfra.host import Host
 
 from hullcheck.catalogue import all_controls
+from hullcheck.control import control, control_of, expect
 from hullcheck.run import audit as module
 from hullcheck.run.audit import HostAudit, Plan, Subject, audit, audit_host
 from hullcheck.run.directory import RunDirectory, new_id, read_run, read_verdicts, recording_name
 from hullcheck.run.replay import replay
 from hullcheck.run.site import SiteRecord
-from hullcheck.transport import Evidence
+from hullcheck.transport import Evidence, Session, Want, host_of, session_of, want
 from hullcheck.transport.recording import dump, load
 from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import HostRecord, Run, Status, Verdict
@@ -109,3 +112,44 @@ def test_run_ids_sort_by_time() -> None:
     early, late = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     assert new_id(early) < new_id(late)
     assert json.dumps(new_id(early)).startswith('"20260102T000000Z-')
+
+
+class Breaking:
+    """A wire that is cut after its first round."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
+        self.rounds += 1
+        cut = "connection lost: reset by peer" if self.rounds > 1 else ""
+        for each in wants:
+            yield Evidence(each.command, None if cut else 0, b"1\n", b"", trouble=cut)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_host_that_is_lost_half_way_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had arrived is kept; what had not is unknown."""
+
+    def test_early(host: Host) -> None:
+        """Why."""
+        expect(session_of(host).ask(want("cat /a"))[0].text, equals="1\n", what="a")
+
+    def test_late(host: Host) -> None:
+        """Why."""
+        session_of(host).ask(want("cat /a"))
+        expect(session_of(host).ask(want("cat /b"))[0].text, equals="1\n", what="b")
+
+    made = [control(title="T", severity="low", fix="F.")(each) for each in (test_early, test_late)]
+    controls = tuple(found for each in made if (found := control_of(each)))
+    lost = host_of(Session(Breaking()), "web1", "ssh")
+    monkeypatch.setattr(module, "connect", lambda *_, **__: lost)
+    found = audit_host(Subject(parse_spec("ssh://web1")), Plan(controls, PLAN.started))
+    assert (found.record.status, found.record.reason) == (
+        "partial",
+        "connection lost: reset by peer",
+    )
+    assert [each.status for each in found.verdicts] == [Status.PASS, Status.UNKNOWN]
+    assert len(found.evidence) == found.record.commands
