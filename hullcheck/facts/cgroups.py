@@ -154,8 +154,11 @@ class Files:
         self._absent: set[str] = set()
         for line in answer.evidence.stderr.decode("utf-8", "surrogateescape").splitlines():
             self._complaint(line)
-        if any(tree.files and tree.files[0] in self._absent for tree in found):
+        gone = [tree.files[0] in self._absent for tree in found if tree.files]
+        if gone and all(gone):
             raise NotApplicable("it ended while it was read")
+        if any(gone):
+            raise Unknown("a cgroup that a process is in is not to be seen where it should be")
 
     def _complaint(self, line: str) -> None:
         file, _, reason = line.removeprefix("grep: ").rpartition(": ")

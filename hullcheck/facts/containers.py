@@ -12,7 +12,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import cgroups, exposures, namespaces
 from hullcheck.facts.exposures import Exposure
-from hullcheck.facts.mounts import MountTable, parse_mountinfo
+from hullcheck.facts.mounts import MountTable, hidden_processes, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide, provide_each
 from hullcheck.facts.texts import lines_of
@@ -284,8 +284,14 @@ class Container:
 
     @fact
     def limits(self) -> cgroups.Limits:
-        """The limits of its cgroups in effect."""
-        return cgroups.limits(self.host, self.init.cgroups)
+        """The limits of its cgroups in effect. :raises Unknown: they cannot be seen."""
+        init = self.init
+        try:
+            return cgroups.limits(self.host, init.cgroups)
+        except NotApplicable:
+            if init.pid in self.confinement.limits:
+                raise Unknown(f"the cgroups of process {init} cannot be seen") from None
+            raise
 
     @fact
     def confinement(self) -> Confinement:
@@ -419,6 +425,9 @@ def container(host: Host) -> list[Container]:
     :raises NotApplicable: there is no engine.
     """
     engines: list[DockerEngine] = get(host, "docker")
+    hidden = hidden_processes(get(host, "mounts"))
+    if hidden:
+        raise Unknown(f"not all that runs can be seen: {hidden}")
     described = [(engine, each) for engine in engines for each in engine.containers()]
     ids = frozenset(str(each.get("Id")) for _, each in described)
     return [Container(host, engine, each, ids) for engine, each in described]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -18,6 +18,7 @@ from hullcheck.transport.want import want
 __all__ = ["Mount", "Place", "covering", "mounts", "parse_mountinfo", "place_of", "within"]
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
+_PROCESS = re.compile(r"/proc/[0-9]+(/|$)")
 _FEWEST = 9
 
 
@@ -90,7 +91,15 @@ def parse_mountinfo(text: str) -> MountTable:
     found = MountTable(_mount(line) for line in text.split("\n") if line)
     if not found:
         raise Unknown("the list of mounts is empty")
+    if not text.endswith("\n"):
+        raise Unknown("the list of mounts ends in the midst of a line")
     return found
+
+
+def hidden_processes(mounts: Iterable[Mount]) -> str:
+    """Say what of which process is mounted over, and so not to be seen; empty if nothing is."""
+    over = (mount.target for mount in mounts if _PROCESS.match(mount.target))
+    return next((f"something is mounted over {target}" for target in over), "")
 
 
 def _mount(line: str) -> Mount:

@@ -42,6 +42,8 @@ INFO: dict[str, Any] = {
 
 _NO_TABLE = "grep: /proc/self/net/udp6: No such file or directory\n"
 
+MOUNTS = "20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n22 20 0:21 / /proc rw - proc proc rw\n"
+
 NO_UNIT = "stat: cannot statx 'x': No such file or directory\n"
 
 NO_FILE = (1, "", "head: cannot open 'x' for reading: No such file or directory")
@@ -147,6 +149,7 @@ def docker_answers(
         search.LINK.command: link,
         CLIENT.command: "Docker version 20.10.24" if client else (127, ""),
         engines.HERE.command: "4:200",
+        "cat /proc/1/mountinfo 2>/dev/null || cat /proc/self/mountinfo": MOUNTS,
         engines.NETWORK.command: "4:100",
         **{each.command: (1, "", NO_UNIT)
            for name in ("docker.service", "docker.socket", "x.service")

@@ -109,6 +109,15 @@ def test_one_that_ended_while_it_was_read_is_no_failure():
         _ = container(host).mounts
 
 
+def test_what_is_mounted_over_a_process_hides_it():
+    mounts = HOST_MOUNTS + "30 22 0:99 / /proc/101 rw - tmpfs none rw\n"
+    key = "cat /proc/1/mountinfo 2>/dev/null || cat /proc/self/mountinfo"
+    with pytest.raises(Unknown, match="/proc/101"):
+        facts.get(
+            fake_host([inspect("app", 100)], Fake(100, APP), answers={key: mounts}), "container"
+        )
+
+
 def test_two_namespaces_that_cannot_be_seen_are_never_equal():
     host = fake_host([inspect("app", 100)], Fake(100, APP))
     processes = facts.get(host, "processes")
@@ -149,8 +158,12 @@ def test_limits_are_numbers_none_or_unknown():
             limits({file: damage})[1].number(file)
     with pytest.raises(Unknown, match="denied"):
         limits({}, complaints=f"grep: {file}: Permission denied\n")
+    marks = [base.replace("memory", name) for name in ("memory", "pids", "cpu", "devices")]
+    ended = [f"grep: {mark}/cgroup.procs: No such file or directory\n" for mark in marks]
     with pytest.raises(NotApplicable, match="ended"):
-        limits({}, complaints=f"grep: {base}/cgroup.procs: No such file or directory\n")
+        limits({}, complaints="".join(ended))
+    with pytest.raises(Unknown, match="not to be seen"):
+        limits({}, complaints=ended[0])
 
 
 def test_limits_of_the_cgroups_above_count_too():

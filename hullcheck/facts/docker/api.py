@@ -15,6 +15,7 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
+from hullcheck.facts.docker.shapes import CONTAINER, INFO, NETWORK, VERSION, misfit
 from hullcheck.transport import Answer, Want, session_of, want
 
 __all__ = ["CLIENT", "Api", "is_docker", "probe_want", "version_want"]
@@ -39,15 +40,6 @@ _REFUSAL = re.compile(
 _FAILS = (0, 1, 2, 7, 22, 28, 52, 56, 124, 125, 126, 127)
 """Exit codes of docker and of curl (not connected, HTTP error, timed out, empty, reset …):
 all are answers here, and a failure is told from its text."""
-
-_MAYBE_LIST, _MAYBE_DICT = (list, type(None)), (dict, type(None))
-
-_SHAPE: dict[str, tuple[type, ...]] = {
-    "DockerRootDir": (str,), "Driver": (str,), "LoggingDriver": (str,), "Debug": (bool,),
-    "LiveRestoreEnabled": (bool,), "SecurityOptions": _MAYBE_LIST, "Warnings": _MAYBE_LIST,
-    "Plugins": _MAYBE_DICT, "Swarm": _MAYBE_DICT, "RegistryConfig": _MAYBE_DICT,
-}  # fmt: skip
-"""What controls read of a daemon's info, and what it can be."""
 
 _TLS_FAILS = (*_FAILS, 1, 35, 55, 56, 58, 60)
 
@@ -78,8 +70,9 @@ def is_docker(version: Any) -> bool:
 
 
 def _components(server: dict[str, Any]) -> list[str]:
-    components = server.get("Components") or []
-    return [str(each.get("Name", "")) for each in components if isinstance(each, dict)]
+    components = server.get("Components")
+    listed = components if isinstance(components, list) else []
+    return [str(each.get("Name", "")) for each in listed if isinstance(each, dict)]
 
 
 def _server(version: Any) -> Any:
@@ -114,6 +107,7 @@ class Api:
             raise Unknown(f"{self.address}: {_complaint(answer)}")
         if not is_docker(server):
             raise Unknown(f"{self.address} does not answer as a Docker daemon")
+        self._fits(server, VERSION)
         return server
 
     def info(self) -> dict[str, Any]:
@@ -123,22 +117,30 @@ class Api:
         errors = info.get("ServerErrors")
         if errors:
             raise Unknown(f"{self.address}: {_reason(str(errors[0]))}")
-        wrong = [key for key, kinds in _SHAPE.items() if not isinstance(info.get(key), kinds)]
-        if wrong or "SecurityOptions" not in info:
-            missing = wrong[0] if wrong else "SecurityOptions"
-            raise Unknown(f"{self.address} answers nonsense: no engine has such a {missing}")
+        self._fits(info, INFO)
         return info
 
     def networks(self) -> list[dict[str, Any]]:
         """Return every network, inspected."""
-        return self._list(session_of(self.host).ask(*self.wants())[2])
+        found = self._list(session_of(self.host).ask(*self.wants())[2])
+        for each in found:
+            self._fits(each, NETWORK)
+        return found
 
     def containers(self) -> list[dict[str, Any]]:
         """Return every container in any state, inspected, with one command.
 
         One that was removed meanwhile is left out.
         """
-        return self._list(*session_of(self.host).ask(self.containers_want()))
+        found = self._list(*session_of(self.host).ask(self.containers_want()))
+        for each in found:
+            self._fits(each, CONTAINER)
+        return found
+
+    def _fits(self, answer: Any, shape: Any) -> None:
+        wrong = misfit(answer, shape)
+        if wrong:
+            raise Unknown(f"{self.address} answers nonsense: no engine has such a {wrong}")
 
     def containers_want(self) -> Want:
         """The question for every container."""

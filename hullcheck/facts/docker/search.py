@@ -27,6 +27,7 @@ from hullcheck.facts.docker.candidates import (
     reply_of,
 )
 from hullcheck.facts.docker.engine import DockerEngine
+from hullcheck.facts.mounts import hidden_processes
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES, Process, Processes
 from hullcheck.facts.registry import get, provide, provide_each
 from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE, OWN, Namespace, Sockets
@@ -128,7 +129,8 @@ class _Search:
         self.client = answers[3].exit == 0 and answers[3].text.startswith("Docker")
         self.root = answers[4].text.strip() == "0"
         self.link = answers[5].text
-        self.silent: list[str] = []
+        hidden = hidden_processes(get(host, "mounts"))
+        self.silent: list[str] = [hidden] if hidden else []
         self.processes: Processes = get(host, "processes")
         self.sockets: Sockets = get(host, "sockets")
 
