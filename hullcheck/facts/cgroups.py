@@ -84,9 +84,11 @@ def trees(mounts: Sequence[Mount], cgroups: Mapping[str, str]) -> list[Tree]:
     :raises Unknown: a hierarchy is not mounted, or shows another part of the tree.
     """
     found = []
+    mounted = any(mount.fstype == "cgroup2" for mount in mounts)
     for controller in ("memory", "pids", "cpu", "devices"):
         # Nothing is limited at the root of v1: a kernel may have it there and nobody use it.
-        version = 2 if "" in cgroups and cgroups.get(controller, "/") == "/" else 1
+        unused = controller not in cgroups or (mounted and cgroups[controller] == "/")
+        version = 2 if "" in cgroups and unused else 1
         path = cgroups.get(controller if version == 1 else "")
         if controller == "devices" and version == 2:
             continue

@@ -21,7 +21,7 @@ from hullcheck.facts.files import File, Files
 from hullcheck.facts.processes import Processes
 from hullcheck.facts.registry import fact, get, provide_each
 from hullcheck.facts.sockets import Sockets
-from hullcheck.transport import session_of
+from hullcheck.transport import session_of, want
 from hullcheck.verdict import Object
 
 __all__ = ["EngineFile"]
@@ -97,7 +97,7 @@ def _each(host: Host, paths: Paths, none: str, groups: Paths | None = None) -> l
     session_of(host).foresee(*(each for unit in UNITS for each in unit_wants(unit)))
     for engine in get(host, "docker"):
         users, own_groups = owners(engine)
-        extra = frozenset(_gids(host, groups(engine))) if groups else frozenset()
+        extra = _mapped(engine, _gids(host, groups(engine))) if groups else frozenset()
         for path in paths(engine):
             place = engine.seen(path)
             made = EngineFile(host, path, place, users, own_groups | extra)
@@ -118,6 +118,25 @@ def _gids(host: Host, names: Iterable[str]) -> Iterator[int]:
             yield group.gid
         elif name.isdecimal():
             yield int(name)
+
+
+def _mapped(engine: DockerEngine, gids: Iterable[int]) -> frozenset[int]:
+    """Return group ids as the host counts them: a rootless engine has a count of its own.
+
+    ``/proc/PID/gid_map`` has lines of first id inside, first id outside and how many; see
+    user_namespaces(7).
+    """
+    if not engine.rootless:
+        return frozenset(gids)
+    answer = session_of(engine.host).ask(want("cat %s", f"/proc/{engine.pid}/gid_map"))[0]
+    ranges = [[int(part) for part in line.split()] for line in answer.text.splitlines()]
+    wanted = set(gids)
+    return frozenset(
+        outside + gid - inside
+        for inside, outside, count in ranges
+        for gid in wanted
+        if inside <= gid < inside + count
+    )
 
 
 def said(engine: DockerEngine, name: str) -> list[str]:

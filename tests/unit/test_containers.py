@@ -186,6 +186,15 @@ def test_v2_counts_where_nobody_uses_v1():
     assert found[0].directories[0] == "/sys/fs/cgroup/system.slice/x.scope"
 
 
+def test_v1_counts_where_v2_is_not_mounted():
+    """Every kernel that knows v2 names its root; a rootless engine on v1 leaves all at the root."""
+    names = ("memory", "pids", "cpu", "devices")
+    found = trees(MOUNTS, dict.fromkeys((*names, ""), "/"))
+    assert [(tree.controller, tree.version, tree.directories) for tree in found] == [
+        (name, 1, ()) for name in names
+    ]
+
+
 def test_a_cgroup_out_of_sight_is_unknown():
     with pytest.raises(Unknown, match="outside"):
         trees(MOUNTS, {"memory": "/../other", "pids": "/", "cpu": "/"})

@@ -124,6 +124,16 @@ def test_the_group_of_a_socket_is_the_one_that_was_configured(paths: Any, tmp_pa
     assert groups("-H", "fd://", units=[*unit, "[Socket]\nSocketGroup=\n"]) == {0}
 
 
+def test_a_rootless_engine_counts_groups_in_its_own_way(paths: Any) -> None:
+    """The docker group as a rootless engine sees it is one of its user's subordinate ids."""
+    host = host_with({
+        "getent passwd": "root:x:0:0::/:/bin/sh\n", "getent group": "docker:x:105:\n",
+        "cat /proc/100/gid_map": " 0   1001     1\n 1 100000 65536\n",
+    })  # fmt: skip
+    (each,) = paths("api_socket", Engine(host, rootless=True, sockets=("/s",)), things=True)
+    assert each.groups == {0, MY_GROUP, 100104}
+
+
 def test_tls_files_are_those_in_use(paths: Any) -> None:
     host = host_here
     named = Engine(host(), ["--tlskey", "/srv/key.pem"], {"tlscert": "/srv/cert.pem"})
