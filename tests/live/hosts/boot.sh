@@ -59,4 +59,7 @@ for pair in $BINDS; do
 done
 hostname "$NAME"
 cd "$root"
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$root" "$@"
+# In a mount namespace of its own whose root this is: where the root is only chroot's, nobody may make user namespaces.
+# The one above it stays with unshare(1), so that the overlay's upper directory can be seen.
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    unshare -m --propagation private /bin/sh -c 'pivot_root . . && umount -l . && exec chroot . "$@"' - "$@"
