@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from testinfra.host import Host
@@ -22,7 +22,7 @@ FIELDS = (
     "NoNewPrivs|Seccomp|Seccomp_filters"
 )
 
-MODES = ("NoNewPrivs", "Seccomp")
+MODES = {"NoNewPrivs": ("0", "1"), "Seccomp": ("0", "1", "2")}
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
@@ -187,6 +187,7 @@ def processes(host: Host) -> Processes:
     lost = [pid for pid in status if pid in times and pid not in cgroup and pid not in over]
     if lost:
         raise Unknown(f"/proc does not tell the cgroups of process {lost[0]}, which did not end")
+    times |= _torn(host, times)
     found = [
         _process(host, pid, lines, cgroup[pid], times[pid], btime, spaces.get(pid, {}))
         for pid, lines in status.items()
@@ -253,6 +254,17 @@ def _spaces(answer: Answer) -> dict[int, dict[str, tuple[int, int]]]:
     return found
 
 
+def _torn(host: Host, times: Mapping[int, list[str]]) -> dict[int, list[str]]:
+    """Return the whole ``stat`` of those processes whose name has a newline in it: the sweep
+    takes but the lines that begin with a number."""
+    torn = sorted(pid for pid, lines in times.items() if len(_fields(lines)) <= _STATE_TO_START)
+    if not torn:
+        return {}
+    files = " ".join(f"{pid}/stat" for pid in torn)
+    whole = want(f"cd /proc && grep -aH '' /dev/null {files}", meaning=(0, 1, 2))
+    return _by_pid(session_of(host).ask(whole)[0])
+
+
 def _btime(text: str) -> int:
     found = re.search(r"^stat:btime (\d+)$", text, re.MULTILINE)
     if not found:
@@ -288,7 +300,9 @@ def _process(
             cgroups=parse_cgroup(cgroup),
             started=btime + _start(times) / USER_HZ,
             spaces=spaces,
-            modes={name: _mode(status[name]) for name in MODES if name in status},
+            modes={
+                name: known.index(status[name]) for name, known in MODES.items() if name in status
+            },
         )
     except (KeyError, ValueError, IndexError) as damage:
         raise Unknown(f"/proc/{pid}/status, stat or cgroup is not as expected: {damage}") from None
@@ -297,10 +311,6 @@ def _process(
 def _four(text: str) -> tuple[int, int, int, int]:
     real, effective, saved, filesystem = map(int, text.split())
     return real, effective, saved, filesystem
-
-
-def _mode(text: str) -> int:
-    return {"0": 0, "1": 1, "2": 2}[text]
 
 
 def _capabilities(status: dict[str, str]) -> Capabilities:
@@ -328,8 +338,13 @@ def parse_cgroup(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _start(lines: list[str]) -> int:
-    """Return the start time of a process in ticks since boot.
+    """Return the start time of a process in ticks since boot."""
+    return int(_fields(lines)[_STATE_TO_START])
 
-    Its name is the only field with spaces or parentheses, so what counts is the last ``)``.
+
+def _fields(lines: list[str]) -> list[str]:
+    """Return the fields of a ``stat`` from the state on.
+
+    The name is the only field with spaces, parentheses or newlines: what counts is the last ``)``.
     """
-    return int(lines[-1].rpartition(")")[2].split()[_STATE_TO_START])
+    return lines[-1].rpartition(")")[2].split()

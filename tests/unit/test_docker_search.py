@@ -60,6 +60,12 @@ def test_a_renamed_daemon_is_found_and_a_program_on_a_like_named_socket_is_not()
         facts.get(host, "docker")
 
 
+def test_a_daemon_under_names_of_no_meaning_is_found_by_the_sockets_that_every_daemon_has():
+    paths = ("/run/e/api.sock", "/run/e/libnetwork/0123456789ab.sock", "/run/e/metrics.sock")
+    hidden = Program(52, "/srv/engine", ("/srv/engine", "--config-file=/etc/e.json"), paths)
+    assert names(docker_host([hidden])) == ["docker /run/e/api.sock"]
+
+
 def test_podmans_shim_is_named():
     """Weakness 36: a host with Podman's shim looked fine."""
     with pytest.raises(NotApplicable, match="Podman"):

@@ -78,6 +78,19 @@ def test_names_may_hold_anything():
     assert processes(host(times=raw)).get(1).started == 1700000005.0
 
 
+def test_a_name_with_newlines_blinds_nobody():
+    """The sweep of stat takes lines that begin with a number: the rest is asked for by itself."""
+    asked = "cd /proc && grep -aH '' /dev/null 7/stat"
+    whole = stat(7).removesuffix("\n").rpartition(")")[2]
+    rows = f"7/stat:7 (a\n7/stat:)\n7/stat:b){whole}\n"
+    answers = {asked: (0, rows)}
+    cgroups = "".join(f"{pid}/cgroup:0::/\n" for pid in (1, 7))
+    times = stat(1) + "7/stat:7 (a\nstat:btime 1\n"
+    found = processes(host(status(1) + status(7), times=times, cgroup=cgroups, **answers))
+    assert found.get(7).started == processes(host(status(1), times=stat(1) + "stat:btime 1\n",
+                                                  cgroup=cgroups)).get(1).started  # fmt: skip
+
+
 @pytest.mark.parametrize("reason", ["No such file or directory", "No such process"])
 def test_a_process_that_ends_during_the_sweep_is_left_out(reason):
     answers = {CGROUP.command: (2, "1/cgroup:0::/\n", f"grep: 7/cgroup: {reason}\n")}

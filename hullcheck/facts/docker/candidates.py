@@ -11,8 +11,8 @@ from hullcheck.facts.processes import Process
 from hullcheck.transport import Answer
 
 __all__ = [
-    "HELPERS", "Found", "Reply", "containers_of", "dockerish", "parse_pid_files", "parse_programs",
-    "program_name", "reply_of",
+    "HELPERS", "Found", "Reply", "containers_of", "dockerish", "internal", "parse_pid_files",
+    "parse_programs", "program_name", "reply_of",
 ]  # fmt: skip
 
 _PROGRAM = re.compile(r"['\"`]/proc/(\d+)/exe['\"] -> ['\"`](.*)['\"]")
@@ -84,6 +84,13 @@ def program_name(path: str) -> str:
 
 def dockerish(path: str) -> bool:
     return "docker" in program_name(path)
+
+
+def internal(path: str) -> bool:
+    """Whether a path is that of a socket which every dockerd has for itself, wherever it keeps
+    its state (moby, daemon/metrics_unix.go and libnetwork/sandbox_externalkey_unix.go)."""
+    folder, _, name = path.rpartition("/")
+    return name == "metrics.sock" or folder.endswith("/libnetwork")
 
 
 def reply_of(answer: Answer) -> Reply:

@@ -21,6 +21,7 @@ from hullcheck.facts.docker.candidates import (
     Reply,
     containers_of,
     dockerish,
+    internal,
     parse_pid_files,
     parse_programs,
     program_name,
@@ -163,6 +164,7 @@ class _Search:
         """Return what holds a socket and may be a daemon, and every running dockerd."""
         unix, tcp, inodes = self.listeners()
         likely = {pid for pid, paths in unix.items() if any(map(dockerish, paths))}
+        likely |= {pid for pid, paths in unix.items() if any(map(internal, paths))}
         named = {
             pid for pid, path in self.programs.items() if program_name(path).startswith("dockerd")
         }
