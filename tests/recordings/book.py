@@ -110,7 +110,12 @@ def index() -> dict[str, Entry]:
     """Read index.yaml."""
     document = yaml.safe_load(INDEX.read_text())
     started = datetime.fromisoformat(document["started"]).astimezone(UTC)
-    return {name: _entry(name, each, started) for name, each in document["recordings"].items()}
+    given: dict[str, dict[str, Any]] = document["recordings"]
+    site = ("policy", "role")
+    for each in given.values():
+        base = given.get(each.get("derived", ""), {})
+        each.update({key: base[key] for key in site if key in base and key not in each})
+    return {name: _entry(name, each, started) for name, each in given.items()}
 
 
 def excused() -> dict[str, dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from tests.live.hosts.docker import DockerHost
+from tests.live.hosts.docker import Daemon, DockerHost
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.population import ALLOW_ALL, SOUND, enter, populate
 from tests.live.hosts.systemd import SystemdHost
@@ -108,12 +108,18 @@ def systemd_v2(name: str) -> Iterator[SystemdHost]:
         yield host
 
 
+REMAP = """
+useradd -r -s /usr/sbin/nologin dockremap
+for f in subuid subgid; do echo dockremap:165536:65536 >>/etc/$f; done
+"""
+
 SOUND_CONFIG: dict[str, Any] = {
     "log-level": "info", "no-new-privileges": True, "live-restore": True, "userland-proxy": False,
     "insecure-registries": ["127.0.0.1:5000"], "experimental": False, "log-driver": "syslog",
     "log-opts": {"syslog-address": "udp://10.99.0.1:514"}, "tlsverify": True, **TLS,
     "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 4096}},
     "authorization-plugins": ["gate"], "icc": False, "bridge": "hcrec0",
+    "userns-remap": "default",
 }  # fmt: skip
 
 
@@ -122,7 +128,7 @@ def sound(name: str) -> Iterator[SystemdHost]:
     """All as it should be, as far as this machine can make it so: systemd, Docker with TLS and
     remapped users, one container."""
     with SystemdHost(name, layout="v1") as host:
-        host.run(CERTIFICATES)
+        host.run(REMAP + CERTIFICATES)
         host.run(
             "chmod 700 /etc/docker/tls; chmod 444 /etc/docker/tls/*.pem;"
             " chmod 400 /etc/docker/tls/*.key /etc/docker/tls/key.pem"
@@ -148,15 +154,46 @@ def sound(name: str) -> Iterator[SystemdHost]:
 
 @contextmanager
 def remapped(name: str) -> Iterator[DockerHost]:
-    """An engine with remapped users. Its containers cannot be started on this machine."""
+    """An engine with remapped users, and a container below it."""
     with DockerHost(name, bridge=False) as host:
-        host.run(
-            "useradd -r -s /usr/sbin/nologin dockremap; for f in subuid subgid;"
-            " do echo dockremap:165536:65536 >>/etc/$f; done"
-        )
+        host.run(REMAP)
         host.restart({"userns-remap": "default"})
         host.engine.load_image()
+        host.start("web", *SOUND, "--network=none", "--health-interval=1h")
         host.docker("create", "--name=next", *SOUND, "--network=none", "busybox:1")
+        show(host, {"/proc/cmdline": f"{BOOT}\n"})
+        yield host
+
+
+ROOTLESS = """
+apt-get update -qq && apt-get install -y -qq --no-install-recommends rootlesskit uidmap slirp4netns
+useradd -m bob && install -d -m 700 -o bob /run/user/$(id -u bob)
+su - bob -c '
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin XDG_RUNTIME_DIR=/run/user/$(id -u)
+    DOCKERD_ROOTLESS_ROOTLESSKIT_NET=host DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=none
+    export PATH XDG_RUNTIME_DIR DOCKERD_ROOTLESS_ROOTLESSKIT_NET
+    export DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER
+    /usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false --bridge=none \
+        --storage-driver=vfs >/tmp/engine.log 2>&1 </dev/null &'
+for turn in $(seq 200); do
+    ! docker -H unix:///run/user/$(id -u bob)/docker.sock version >/dev/null 2>&1 || exit 0
+    sleep 0.05
+done
+cat /tmp/engine.log; exit 1
+"""
+
+
+@contextmanager
+def rootless(name: str) -> Iterator[OverlayHost]:
+    """The engine of an ordinary user, with Debian's rootlesskit, and no other."""
+    with OverlayHost(name) as host:
+        host.run(f"({ROOTLESS}) 2>&1", timeout=200)
+        user = host.run("id -u bob").stdout.strip()
+        engine = Daemon(host, socket=f"/run/user/{user}/docker.sock")
+        engine.load_image()
+        limits = ("--memory", "--pids", "--cpu", "--restart", "--cgroupns")
+        options = [each for each in SOUND if not each.startswith(limits)]
+        engine.docker("run", "-d", "--name=web", *options, "--network=none", "busybox:1")
         show(host, {"/proc/cmdline": f"{BOOT}\n"})
         yield host
 
@@ -247,6 +284,7 @@ SCENES: dict[str, tuple[str, Scene]] = {
     "systemd-v2": ("root", systemd_v2),
     "sound": ("root", sound),
     "remapped": ("root", remapped),
+    "rootless": ("root", rootless),
     "rotten": ("root", rotten),
 }
 """name -> the user who audits, and the host"""
