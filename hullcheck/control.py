@@ -33,6 +33,7 @@ AREAS = ("host", "engine", "runtime", "build", "orchestrator")
 Function = TypeVar("Function", bound=Callable[..., None])
 _UNSET: Any = object()
 ONE_OF, WITHOUT = "one of ", "none of "
+RELATIONS = ("at most", "at least", "one of", "nothing but", "to contain", "none of")
 SHOWN = 6
 """How many parts of a value a sentence tells; the finding has them all."""
 
@@ -126,6 +127,11 @@ class Expectation:
     relation: str
 
     @property
+    def wanted(self) -> Any:
+        """What was expected, as data: the value itself, or ``{"at most": value}`` and the like."""
+        return {self.relation.strip(): self.expected} if self.relation else self.expected
+
+    @property
     def sentence(self) -> str:
         """One sentence: what was seen, and what should have been."""
         if self.expected == []:
@@ -216,6 +222,11 @@ def show(value: Any) -> str:
         if more > 1:
             return f"{show(value[:SHOWN])} and {more} more"
         return ", ".join(show(item) for item in value) or "nothing"
+    if isinstance(value, dict):
+        parts = (
+            f"{key}{' ' if key in RELATIONS else ': '}{show(item)}" for key, item in value.items()
+        )
+        return ", ".join(parts)
     if isinstance(value, bool):
         return "true" if value else "false"
     return "absent" if value is None else str(value) if value != "" else "empty"

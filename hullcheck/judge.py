@@ -152,11 +152,11 @@ def _finding(about: Object, stated: list[Expectation], raised: Exception | None)
 
 def _values(stated: list[Expectation]) -> tuple[Any, Any]:
     if len(stated) == 1:
-        return stated[0].expected, stated[0].observed
+        return stated[0].wanted, stated[0].observed
     if not stated:
         return None, None
     return (
-        {each.what: each.expected for each in stated},
+        {each.what: each.wanted for each in stated},
         {each.what: each.observed for each in stated},
     )
 

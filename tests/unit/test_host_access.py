@@ -160,9 +160,10 @@ def seeded(
     kinds = [UnixListener(path, inode, "stream", owners) for path, inode in unix.items()]
     ports = [InetListener("tcp", "127.0.0.1", port, inode, owners) for port, inode in tcp.items()]
     files = SimpleNamespace(
+        foresee=lambda paths: None,
         all=lambda paths: [
             SimpleNamespace(exists=not path.startswith("/gone"), kind="socket") for path in paths
-        ]
+        ],
     )
     facts = {
         "sockets": _Sockets(kinds, ports, owners),
