@@ -92,7 +92,9 @@ class EngineSocket:
     @property
     def gid(self) -> int | None:
         """The group that may connect; None if no group but root's may."""
-        if self.file is None or not self.file.mode & 0o020 or not self.file.gid:
+        if self.file is None or not self.file.exists:
+            return None
+        if not self.file.mode & 0o020 or not self.file.gid:
             return None
         return self.file.gid
 
@@ -106,6 +108,8 @@ class EngineSocket:
             raise Unknown(f"{self} was bound by a path that begins where its program was started")
         if self.file is None:
             return Reach(True, frozenset())
+        if not self.file.exists:
+            raise Unknown(f"{self} is not there any more, but served: it may have another name")
         accounts: Accounts = get(self.host, "accounts")
         # Another name of a socket may lie where everybody can go.
         way = self.file.ancestors if self.file.present.hardlinks == 1 else ()
@@ -157,7 +161,8 @@ class _Gate:
 def engine_socket(host: Host) -> list[EngineSocket]:
     """Each Unix socket of the host on which an engine listens.
 
-    One that a container's process bound counts if the host has a socket at the same path.
+    One that a container's process bound counts if the host has a socket at the same path. One that
+    an engine of the host serves counts even if its path has gone: a hard link may be left.
 
     :raises Unknown: not every network namespace could be searched.
     """
@@ -172,6 +177,7 @@ def engine_socket(host: Host) -> list[EngineSocket]:
             chosen.setdefault(listener.path, listener)
     if not chosen and engines.doubt:
         raise Unknown(f"cannot tell whether an engine listens: {engines.doubt}")
+    served = {path for each in engines.engines if _at_home(each) for path in each.sockets}
     placed = [path for path in chosen if path.startswith("/")]
     # /var/run is a link nearly everywhere; the ACLs of what it leads to will be asked for.
     names = (path.removeprefix("/var") for path in placed if path.startswith("/var/run/"))
@@ -181,8 +187,17 @@ def engine_socket(host: Host) -> list[EngineSocket]:
         EngineSocket(host, listener, found.get(path))
         for path, listener in sorted(chosen.items())
         if not path.startswith("/")
+        or path in served
         or (path in found and found[path].exists and found[path].kind == "socket")
     ]
+
+
+def _at_home(engine: DockerEngine) -> bool:
+    """Whether an engine is seen to have the host's own view of its files."""
+    try:
+        return engine.seen("/") == "/"
+    except Unknown:
+        return False
 
 
 def _programs(host: Host) -> dict[int, str]:

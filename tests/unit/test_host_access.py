@@ -46,7 +46,7 @@ def status(path: str, mode: int, uid: int = 0, gid: int = 0, links: int = 1) -> 
 
 def socket(
     host: Host, mode: int = 0o660, gid: int = 999, uid: int = 0, *, run: Status | None = None,
-    path: str = PATH, engine_uid: int = 0, links: int = 1,
+    path: str = PATH, engine_uid: int = 0, links: int = 1, exists: bool = True,
 ) -> EngineSocket:  # fmt: skip
     """A listening socket of an engine, in a folder."""
     process = SimpleNamespace(uids=(engine_uid,) * 4)
@@ -55,11 +55,12 @@ def socket(
     own = status(path, mode, uid, gid, links)
     file = SimpleNamespace(
         present=own,
+        exists=exists,
         mode=mode,
         gid=gid,
         ancestors=(status("/", 0o755), run or status("/run", 0o755)),
     )
-    return EngineSocket(host, listener, None if path.startswith("@") else file)  # type: ignore[arg-type]
+    return EngineSocket(host, listener, file if path.startswith("/") else None)  # type: ignore[arg-type]
 
 
 def judged(made: EngineSocket, policy: Policy | None = None) -> str:
@@ -106,6 +107,13 @@ class TestSockets:
     def test_a_second_name_outside_the_folder(self) -> None:
         """A hard link to the socket leads around its folder."""
         assert judged(socket(here(), 0o666, run=status("/run", 0o700), links=2)) == "fail"
+
+    def test_a_socket_that_cannot_be_looked_at(self) -> None:
+        """dockerd serves on when its socket is removed; a hard link of it may be anywhere."""
+        for made in (socket(here(), exists=False), socket(here(), path="relative.sock")):
+            assert made.gid is None
+            with pytest.raises(Unknown):
+                _ = made.reach
 
     def test_a_folder_that_lets_a_group_in(self) -> None:
         made = socket(here(), 0o666, run=status("/run", 0o750, gid=500))
@@ -200,6 +208,10 @@ class TestFinding:
             "/var/snap/lxd/common/lxd/unix.socket",
             "@odd",
         ]
+        for sight, seen in (("/", True), ("/proc/30/root/", False)):
+            made = engine(sockets=("/gone/docker.sock",), seen=lambda path, sight=sight: sight)
+            found = engine_socket(seeded(EXES, owners, unix, {}, made))
+            assert ("/gone/docker.sock" in map(str, found)) == seen
 
     def docker(self, **values: Any) -> SimpleNamespace:
         return engine(
