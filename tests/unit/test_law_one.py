@@ -2,7 +2,8 @@
 
 The recording is of a real host with as many faults as fit on one, see
 ``tests/recordings/make_populated.py``. Each piece of evidence in it is spoilt in every way in
-turn, and every control that consulted it is judged again.
+turn, and every control that consulted it is judged again. Then each value that a daemon answers
+becomes one of another kind.
 """
 
 from __future__ import annotations
@@ -110,3 +111,68 @@ def test_nothing_is_acquitted_for_want_of_evidence(way: str) -> None:
         if after.status is Status.ERROR:
             broken.append(f"{after.control}: {after.reason}: {asked.command[:90]}")
     assert (wrong, broken) == ([], [])
+
+
+OTHER_KIND: dict[type, tuple[Any, ...]] = {
+    str: (7, ["x"]), bool: ("x", [None]), int: ("x", {"x": None}), float: ("x",),
+    list: ({"x": 1}, -1, [[[]]]), dict: ([1], "x"),
+}  # fmt: skip
+
+
+def documents(text: str) -> list[Any]:
+    """Return the JSON documents that stand one after another in a daemon's answer."""
+    decoder, found = json.JSONDecoder(), []
+    while text := text.strip():
+        document, end = decoder.raw_decode(text)
+        found.append(document)
+        text = text[end:]
+    return found
+
+
+def paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type]]:
+    """Yield where each value is, and its kind; [] is every member of a list."""
+    yield path, type(value)
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from paths(inner, (*path, key))
+    for inner in value if isinstance(value, list) else ():
+        yield from paths(inner, (*path, "[]"))
+
+
+def changed(value: Any, path: tuple[str, ...], new: Any) -> Any:
+    """Return a document with another value at a path."""
+    if not path:
+        return new
+    if path[0] == "[]" and isinstance(value, list):
+        return [changed(inner, path[1:], new) for inner in value]
+    if isinstance(value, dict) and path[0] in value:
+        return {**value, path[0]: changed(value[path[0]], path[1:], new)}
+    return value
+
+
+@pytest.mark.parametrize(
+    "question", [" version ", " info ", " network inspect ", " --type container "]
+)
+def test_an_answer_of_another_kind_breaks_and_acquits_nobody(question: str) -> None:
+    wrong, broken, tried = [], [], 0
+    for line, controls in consulting().items():
+        asked = evidence()[line]
+        if question not in asked.command or "/var/run/docker.sock" not in asked.command:
+            continue
+        answer = documents(asked.stdout.decode())
+        for path, kind in sorted(set(paths(answer)) - {((), list)}, key=str):
+            choices = OTHER_KIND.get(kind, ())
+            # One of the kinds for each value: which one is chance, but always the same.
+            for new in choices[len("".join(path)) % len(choices) :][:1] if choices else ():
+                text = "\n".join(json.dumps(each) for each in changed(answer, path, new))
+                spoilt = replace(asked, stdout=text.encode())
+                recording = (*evidence()[:line], spoilt, *evidence()[line + 1 :])
+                tried += 1
+                where = f"{'.'.join(path)} = {new!r}"
+                for name, after in judged(recording, controls).items():
+                    wrong += [
+                        f"{each}: {where}" for each in acquitted(true_verdicts()[name], after)
+                    ]
+                    if after.status is Status.ERROR:
+                        broken.append(f"{name}: {after.reason}: {where}")
+    assert (wrong, broken) == ([], [])
+    assert tried > 10
