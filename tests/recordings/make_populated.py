@@ -17,6 +17,8 @@ from hullcheck.transport.recording import dump
 from hullcheck.transport.target import Target
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
+from tests.recordings.scenes import BOOT, show
+from tests.recordings.take import own
 
 HERE = Path(__file__).parent
 
@@ -71,8 +73,9 @@ def main() -> None:
         host.run(LOOSE)
         target = Target("ssh", host.name, ssh_config=host.ssh_config)
         plan = Plan(tuple(all_controls().values()), datetime.now(UTC))
+        show(host, {"/proc/cmdline": f"{BOOT}\n"})
         audit = audit_host(Subject(target), plan)
-    dump(audit.evidence, HERE / "populated.jsonl.gz")
+        dump(own(audit.evidence, host), HERE / "populated.jsonl.gz")
     for verdict in audit.verdicts:
         print(f"{verdict.status:15}{verdict.control:40}{verdict.reason[:100]}")
 
