@@ -138,6 +138,8 @@ class Process:
         answer = session_of(self.host).ask(_exe(self.pid))[0]
         if answer.exit:
             raise _unreadable(f"the program of process {self}", answer.complaint)
+        if not answer.text:
+            raise Unknown(f"the program of process {self} has no name")
         return answer.text
 
 

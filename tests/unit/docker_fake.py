@@ -143,7 +143,10 @@ def docker_answers(
     links = "".join(f"'/proc/{each.pid}/exe' -> '{each.exe}'\n" for each in seen)
     answers.update({
         search.PROGRAMS.command: (1, links),
-        search.MENTIONS.command: "".join(f"/proc/{each.pid}/cmdline\n" for each in mentions),
+        search.MENTIONS.command: (
+            0 if mentions else 1,
+            "".join(f"/proc/{each.pid}/cmdline\n" for each in mentions),
+        ),
         search.PID_FILES.command: pid_files,
         search.WHO.command: str(uid),
         search.LINK.command: link,

@@ -8,7 +8,7 @@ program has another name counts only if it answers as a Docker daemon.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -32,7 +32,7 @@ from hullcheck.facts.mounts import hidden_processes
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES, Process, Processes
 from hullcheck.facts.registry import get, provide, provide_each
 from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE, OWN, Namespace, Sockets
-from hullcheck.transport import session_of, want
+from hullcheck.transport import Answer, session_of, want
 from hullcheck.verdict import Object
 
 __all__ = ["Engines", "Nested", "docker", "engines"]
@@ -130,10 +130,18 @@ class _Search:
         self.client = answers[3].exit == 0 and answers[3].text.startswith("Docker")
         self.root = answers[4].text.strip() == "0"
         self.link = answers[5].text
-        hidden = hidden_processes(get(host, "mounts"))
-        self.silent: list[str] = [hidden] if hidden else []
+        self.silent = [each for each in self.unseen(answers[1]) if each]
         self.processes: Processes = get(host, "processes")
         self.sockets: Sockets = get(host, "sockets")
+
+    def unseen(self, mentions: Answer) -> Iterator[str]:
+        """Say what of the processes could not be looked at."""
+        yield hidden_processes(get(self.host, "mounts"))
+        said = mentions.evidence.stderr.decode("utf-8", "replace")
+        if "ermission denied" in said or (mentions.exit == 0 and not self.mentions):
+            yield "not every command line could be searched for an engine's name"
+        if not self.programs:
+            yield "no process tells its program (needs root)"
 
     def result(self) -> Engines:
         found = self.candidates()
