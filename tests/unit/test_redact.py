@@ -16,7 +16,9 @@ from hullcheck.transport.redact import PLACEHOLDER, Redactor, looks_secret
 redactor = Redactor(b"salt of the run", ["sud0 'pa\"ss"])
 
 PRINTABLE = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
-NSSWITCH = set(
+NSSWITCH = frozenset(
+    ("files", "compat", "db", "nis", "ldap", "sss", "systemd", "winbind", "extrausers", "altfiles")
+)
     ["files", "compat", "db", "nis", "ldap", "sss", "systemd", "winbind", "extrausers", "altfiles"]
 )
 SECRETS = st.text(PRINTABLE, min_size=6, max_size=40).filter(
