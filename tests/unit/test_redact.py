@@ -19,8 +19,6 @@ PRINTABLE = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
 NSSWITCH = frozenset(
     ("files", "compat", "db", "nis", "ldap", "sss", "systemd", "winbind", "extrausers", "altfiles")
 )
-    ["files", "compat", "db", "nis", "ldap", "sss", "systemd", "winbind", "extrausers", "altfiles"]
-)
 SECRETS = st.text(PRINTABLE, min_size=6, max_size=40).filter(
     # What stands for no secret: a path, a reference, what is replaced already.
     lambda text: (
