@@ -181,7 +181,7 @@ def engine_socket(host: Host) -> list[EngineSocket]:
     placed = [path for path in chosen if path.startswith("/")]
     # /var/run is a link nearly everywhere; the ACLs of what it leads to will be asked for.
     names = (path.removeprefix("/var") for path in placed if path.startswith("/var/run/"))
-    files.foresee(("/run", "/var", *names))
+    files.foresee(("/", "/run", "/var", *names))
     found = dict(zip(placed, files.all(placed), strict=True))
     return [
         EngineSocket(host, listener, found.get(path))
