@@ -73,6 +73,9 @@ from checks.runtime.test_privileges import (
 from checks.runtime.test_privileges import (
     test_root_user as root_user,
 )
+from checks.runtime.test_privileges import (
+    test_supplementary_groups as supplementary_groups,
+)
 from hullcheck.inventory.policy import Policy
 from tests.unit.container_fake import (
     ALL,
@@ -288,6 +291,15 @@ def test_root_is_who_the_host_takes_for_root(user, expected):
     assert status(root_user, running(Fake(100, APP, uid=1000), Config={"User": user})) == "pass"
     assert status(root_user, running(Fake(100, APP, uid=0), Config={"User": user})) == "fail"
     assert status(root_user, stopped({"rootless": True}, Config={"User": user})) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"), [("6", "fail"), ("06", "fail"), ("66", "pass"), ("disk", "unknown")]
+)
+def test_groups_are_numbers_and_a_name_is_the_images(group, expected):
+    groups = SimpleNamespace(groups=[SimpleNamespace(gid=6, name="disk")])
+    host = stopped(seeds={"accounts": groups}, GroupAdd=[group])
+    assert status(supplementary_groups, host) == expected
 
 
 def test_user_namespaces_are_not_assumed():
