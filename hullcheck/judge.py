@@ -35,6 +35,9 @@ from hullcheck.verdict import Finding, Object, Status, Verdict, sentence, worst
 __all__ = ["Site", "gather", "judge"]
 
 
+NEED_ANSWERS = (Status.PASS, Status.NOT_APPLICABLE, Status.MANUAL)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a control may know besides the host: the site's values and the run's start."""
@@ -185,11 +188,14 @@ def _assertion(raised: AssertionError) -> str:
 
 
 def _lawful(finding: Finding, consulted: Consulted) -> Finding:
-    """Keep law 1 and law 2: no pass on a probe without an answer, none on no probe at all."""
+    """Keep law 1 and law 2: no pass on a probe without an answer, none on no probe at all.
+
+    Nor may a probe without an answer excuse a host, or leave a person without the facts.
+    """
     if not consulted.lines and finding.status is not Status.ERROR:
         why = "the control consulted no evidence"
         return _replaced(finding, Status.ERROR, why)
-    if consulted.troubles and finding.status in (Status.PASS, Status.NOT_APPLICABLE):
+    if consulted.troubles and finding.status in NEED_ANSWERS:
         return _replaced(finding, Status.UNKNOWN, consulted.troubles[0])
     return finding
 

@@ -85,6 +85,11 @@ class MountTable(list[Mount]):
         """The mounts by where they are; of several in one place the one mounted last."""
         return {mount.target: mount for mount in self}
 
+    @functools.cached_property
+    def places(self) -> dict[str, Place | None]:
+        """The places that were asked for, by path."""
+        return {}
+
 
 def parse_mountinfo(text: str) -> MountTable:
     """Return the mounts of a mountinfo, in order. :raises Unknown: a line is damaged."""
@@ -138,10 +143,12 @@ def covering(mounts: MountTable, path: str) -> Mount | None:
 
 def place_of(mounts: MountTable, path: str) -> Place | None:
     """Return the place of a normal path that has no symlink in it."""
-    mount = covering(mounts, path)
-    if mount is None:
-        return None
-    return Place(mount.device, _moved(path, mount.target, mount.root))
+    if path not in mounts.places:
+        mount = covering(mounts, path)
+        mounts.places[path] = (
+            Place(mount.device, _moved(path, mount.target, mount.root)) if mount else None
+        )
+    return mounts.places[path]
 
 
 def names_of(mounts: MountTable, place: Place) -> Iterator[str]:

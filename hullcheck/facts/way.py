@@ -6,6 +6,7 @@ these directories can put another file in the place of the one that is read.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 import stat
@@ -108,6 +109,7 @@ def readlink_want(path: str) -> Want:
     return want("readlink -n -- %s", path, meaning=(0, 1))
 
 
+@functools.lru_cache(maxsize=10_000)
 def parse_status(path: str, text: str) -> Status:
     """Read what a stat want printed. :raises CannotAnswer: it is not that."""
     try:

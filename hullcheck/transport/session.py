@@ -38,9 +38,13 @@ class Consulted:
     """Which lines of the recording were looked at, and what trouble there was with them."""
 
     lines: dict[int, str] = field(default_factory=dict)
+    _added: list[dict[int, str]] = field(default_factory=list)
 
     def add(self, lines: dict[int, str]) -> None:
         """Note more lines; a trouble that was seen once stays."""
+        if any(lines is known for known in self._added):
+            return
+        self._added.append(lines)
         for line, trouble in lines.items():
             if trouble or line not in self.lines:
                 self.lines[line] = trouble or self.lines.get(line, "")
