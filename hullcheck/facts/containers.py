@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +11,22 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import cgroups, exposures, namespaces
+from hullcheck.facts.confinement import Confinement, confinement_want, parse_confinement
 from hullcheck.facts.exposures import Exposure
+from hullcheck.facts.membership import members, owners, unborn
 from hullcheck.facts.mounts import MountTable, hidden_processes, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide, provide_each
 from hullcheck.facts.texts import lines_of
 from hullcheck.transport.backend import session_of
-from hullcheck.transport.want import Want, want
+from hullcheck.transport.want import want
 from hullcheck.verdict import Object
 
 if TYPE_CHECKING:
     from hullcheck.facts.docker.engine import DockerEngine
 
-__all__ = ["Bind", "Container", "container", "containers", "members"]
+__all__ = ["Bind", "Container", "container", "containers"]
 
-BIRTH = 5.0
-"""Seconds that runc may take to start a process."""
-
-_ID = re.compile(r"[0-9a-f]{64}")
 _ENDED = re.compile(r"(\d+)/[a-z_/]+: No such (?:file or directory|process)$", re.MULTILINE)
 _GONE = ("No such file or directory", "No such process")
 
@@ -45,19 +43,6 @@ class Bind:
     target: str
     writable: bool
     propagation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """The labels and limits that processes carry, by pid, as ``/proc/PID`` shows them.
-
-    :param labels: the security module's label; "" where there is none.
-    """
-
-    apparmor: dict[int, str]
-    labels: dict[int, str]
-    oom_score_adj: dict[int, int]
-    limits: dict[int, dict[str, tuple[str, str]]]
 
 
 class Container:
@@ -316,99 +301,6 @@ class Container:
         if answer.complaint.endswith(_GONE):
             raise NotApplicable("the container ended while it was read")
         raise Unknown(f"cannot read {command.removeprefix('cat ')}: {answer.complaint}; needs root")
-
-
-def owners(process: Process, ids: Collection[str]) -> set[str]:
-    """Return the containers in whose cgroups a process is: of nested ones, the innermost."""
-    found = set()
-    for path in process.cgroups.values():
-        known = [each for each in _ID.findall(path) if each in ids]
-        found.update(known[-1:])
-    return found
-
-
-def members(
-    init: Process, number: str, processes: Collection[Process], owned: Mapping[int, set[str]]
-) -> list[Process]:
-    """Return the processes of a container: what is in its cgroups, under any controller; what is
-    in its pid or mount namespace; and what those have started. Not what is another container's
-    under every controller that tells. What runc makes ready has a parent outside of the container.
-    """
-    own = {init.pid}
-    stray, early = [], unborn(processes)
-    for process in processes:
-        inside = owned[process.pid]
-        if process.zombie or (inside and number not in inside):
-            continue
-        if process not in early and (inside or _entered(process, init)):
-            own.add(process.pid)
-        else:
-            stray.append(process)
-    before = 0
-    while len(own) != before:
-        before = len(own)
-        own |= {process.pid for process in stray if process.ppid in own}
-    return [process for process in processes if process.pid in own]
-
-
-def unborn(processes: Collection[Process]) -> list[Process]:
-    """Return the processes in which runc is still making ready what it was asked to start.
-
-    It has all of root's rights until it becomes the program: every health check does that. Under
-    this name for longer than :data:`BIRTH`, or as a child of the host's first process, it is
-    something else.
-    """
-    newest = max((process.started for process in processes), default=0.0)
-    return [
-        process
-        for process in processes
-        if process.name.startswith("runc:[") and process.started >= newest - BIRTH
-        if process.ppid != 1
-    ]
-
-
-def _entered(process: Process, init: Process) -> bool:
-    for name in ("mnt", "pid"):
-        space = init.spaces.get(name)
-        apart = name == "mnt" or len(init.nspid) > 1
-        if apart and space is not None and process.spaces.get(name) == space:
-            return True
-    return False
-
-
-def confinement_want(pids: Iterable[int]) -> Want:
-    """Return the want that :func:`parse_confinement` reads."""
-    files = ("oom_score_adj", "limits", "attr/current", "attr/apparmor/current")
-    names = " ".join(f"{pid}/{name}" for pid in pids for name in files)
-    # attr/current cannot be read (EINVAL) where no security module has labels.
-    return want(f"cd /proc && grep -aH '' /dev/null {names}", meaning=(0, 1, 2))
-
-
-def parse_confinement(text: str) -> Confinement:
-    """Take apart the lines of :attr:`Container.confinement`, each ``PID/file:line``.
-
-    :raises Unknown: one is damaged.
-    """
-    found = Confinement({}, {}, {}, {})
-    for line in text.split("\n"):
-        name, _, value = line.partition(":")
-        number, _, file = name.partition("/")
-        if not number.isdecimal():
-            continue
-        pid, value = int(number), value.strip().rstrip("\0")
-        if file == "attr/apparmor/current":
-            found.apparmor[pid] = value
-        elif file == "attr/current":
-            found.labels[pid] = value
-        elif file == "oom_score_adj":
-            if not re.fullmatch(r"-?[0-9]{1,5}", value):
-                raise Unknown(f"oom_score_adj of process {pid} is {value[:20]!r}")
-            found.oom_score_adj[pid] = int(value)
-        else:
-            limit = re.match(r"(Max .*?)  +(\S+) +(\S+)", value)
-            if limit:
-                found.limits.setdefault(pid, {})[limit[1]] = (limit[2], limit[3])
-    return found
 
 
 @provide

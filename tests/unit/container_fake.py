@@ -10,7 +10,7 @@ from testinfra.host import Host
 
 from hullcheck.control import control_of
 from hullcheck.facts.cgroups import limits_want, trees
-from hullcheck.facts.containers import confinement_want
+from hullcheck.facts.confinement import confinement_want
 from hullcheck.facts.machine import Machine
 from hullcheck.facts.mounts import parse_mountinfo
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES

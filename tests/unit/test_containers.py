@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hullcheck import facts
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.cgroups import Files, limits_want, trees
-from hullcheck.facts.containers import owners, parse_confinement
+from hullcheck.facts.confinement import parse_confinement
 from hullcheck.facts.exposures import Store, of_bind, of_mounts, volume_device
+from hullcheck.facts.membership import owners
 from hullcheck.facts.mounts import parse_mountinfo
 from hullcheck.facts.namespaces import INITIAL, is_hosts
 from hullcheck.transport import Answer, Evidence
