@@ -223,3 +223,18 @@ def findings(function: Any, host: Host, policy: Policy | None = None) -> dict[st
 def status(function: Any, host: Host, name: str = "app", policy: Policy | None = None) -> str:
     """Return the status of one container."""
     return str(findings(function, host, policy)[name].status)
+
+
+APP = number("app")
+
+
+def running(fake=None, *more, **parts):
+    """Return a host with a container that runs, sound unless a process says otherwise."""
+    host_parts = {key: parts.pop(key) for key in list(parts) if key in (
+        "confinement", "engine", "answers", "seeds", "limits", "mounts")}  # fmt: skip
+    first = fake or Fake(100, APP)
+    return fake_host([inspect("app", first.pid, **parts)], first, *more, **host_parts)
+
+
+def stopped(engine=None, seeds=None, **parts):
+    return fake_host([inspect("app", **parts)], engine=engine, seeds=seeds)

@@ -6,10 +6,12 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from testinfra.host import Host
 
+from hullcheck.control import control_of
 from hullcheck.facts.docker import engine as engines
 from hullcheck.facts.docker import search
 from hullcheck.facts.docker.api import CLIENT, Api, probe_want, version_want
@@ -17,6 +19,8 @@ from hullcheck.facts.docker.configuration import wants as config_wants
 from hullcheck.facts.docker.units import wants as unit_wants
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
 from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE, OWN
+from hullcheck.inventory.policy import Policy
+from hullcheck.judge import Site, judge
 from tests.unit.fake import Reply, host_with
 
 SOCKET = "/run/docker.sock"
@@ -246,3 +250,18 @@ def _times(each: Program) -> str:
 def _spaces(each: Program) -> str:
     own = {"cgroup": 1, "ipc": 2, "mnt": each.mnt, "net": each.net, "pid": 3, "user": 4, "uts": 5}
     return "".join(f"{each.pid}/ns/{name} 4:{inode}\n" for name, inode in own.items())
+
+
+WHEN = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def verdict(function, *words, config=None, policy=None, programs=(), also=None, tcp=(), **daemon):
+    """Judge a control on a host whose daemon was started with some flags and file."""
+    daemons = {f"unix://{SOCKET}": Daemon(**daemon)}
+    text = config if isinstance(config, str) else json.dumps(config or {}, indent=1)
+    host = docker_host([dockerd(*words, tcp=tcp), *programs], daemons, text, also=also)
+    return judge(control_of(function), host, Site(policy=policy or Policy(), started=WHEN))
+
+
+def status(*args, **more):
+    return str(verdict(*args, **more).status)

@@ -1,22 +1,17 @@
-"""The controls of the engine: each mistake of a peer's, judged right."""
+"""The controls of the daemon's settings: each mistake of a peer's, judged right."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-
 import pytest
 
-from checks.engine import test_api, test_daemon, test_remotes
+from checks.engine import test_daemon
 from hullcheck.control import control_of
-from hullcheck.facts.docker.api import Api
 from hullcheck.facts.kernel import SYSCTLS, sysctl_path
 from hullcheck.facts.texts import sweep
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from hullcheck.transport import read
 from tests.unit.docker_fake import (
-    INFO,
     SOCKET,
     VERSION,
     Daemon,
@@ -24,21 +19,8 @@ from tests.unit.docker_fake import (
     bridge,
     docker_host,
     dockerd,
+    status,
 )
-
-WHEN = datetime(2026, 11, 23, tzinfo=UTC)
-
-
-def verdict(function, *words, config=None, policy=None, programs=(), also=None, tcp=(), **daemon):
-    """Judge a control on a host whose daemon was started with some flags and file."""
-    daemons = {f"unix://{SOCKET}": Daemon(**daemon)}
-    text = config if isinstance(config, str) else json.dumps(config or {}, indent=1)
-    host = docker_host([dockerd(*words, tcp=tcp), *programs], daemons, text, also=also)
-    return judge(control_of(function), host, Site(policy=policy or Policy(), started=WHEN))
-
-
-def status(*args, **more):
-    return str(verdict(*args, **more).status)
 
 
 def security(*options):
@@ -95,6 +77,8 @@ def test_rootless_is_looked_at():
 
 
 BRIDGE_FILTER = sweep(map(sysctl_path, SYSCTLS)).command
+
+
 OWN_FILTER = sweep([sysctl_path("net.bridge.bridge-nf-call-iptables")]).command
 
 
@@ -154,57 +138,6 @@ def test_packet_filter(value, expected):
     control = test_daemon.test_packet_filter
     assert status(control, config={"iptables": value}) == expected
     assert status(control, f"--iptables={value}") == expected
-
-
-def registries(cidrs=(), indexes=None, mirrors=()):
-    config = {
-        "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128", *cidrs],
-        "IndexConfigs": {
-            **INFO["RegistryConfig"]["IndexConfigs"],
-            **{name: {"Name": name, "Secure": secure} for name, secure in (indexes or {}).items()},
-        },
-        "Mirrors": list(mirrors),
-    }
-    return {"RegistryConfig": config}
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (registries(), "pass"),
-        (registries(["10.0.0.0/8"]), "fail"),
-        (registries(["127.0.0.0/7"]), "fail"),
-        (registries(["0.0.0.0/0"]), "fail"),
-        (registries(indexes={"registry.local:5000": False}), "fail"),
-        (registries(indexes={"registry.local:5000": True}), "pass"),
-        (registries(indexes={"localhost:5000": False, "127.0.0.1:5000": False}), "pass"),
-        (registries(indexes={"[::1]:5000": False}), "pass"),
-        (registries(indexes={"localhost.evil.example": False}), "fail"),
-        ({"RegistryConfig": None}, "unknown"),
-    ],
-)
-def test_insecure_registries(given, expected):
-    """Weaknesses 7 and 25: the implicit loopback network was warned of, others passed."""
-    assert status(test_remotes.test_insecure_registries, info=given) == expected
-
-
-def test_insecure_registries_of_the_policy():
-    allowed = Policy(insecure_registries=("registry.local:5000",))
-    info = registries(indexes={"registry.local:5000": False})
-    assert status(test_remotes.test_insecure_registries, info=info, policy=allowed) == "pass"
-
-
-@pytest.mark.parametrize(
-    ("mirror", "expected"),
-    [
-        ("http://mirror:5000/", "fail"),
-        ("https://mirror/", "pass"),
-        ("http://127.0.0.1:5000/", "pass"),
-    ],
-)
-def test_registry_mirrors(mirror, expected):
-    info = registries(mirrors=[mirror])
-    assert status(test_remotes.test_registry_mirrors, info=info) == expected
 
 
 @pytest.mark.parametrize(
@@ -274,33 +207,6 @@ def test_authorization_plugins():
     assert status(control, config={"authorization-plugins": ["opa"]}) == "fail"
 
 
-@pytest.mark.parametrize(
-    ("driver", "options", "expected"),
-    [
-        ("json-file", {}, "fail"), ("local", {}, "fail"), ("none", {}, "fail"),
-        ("journald", {}, "manual"), ("syslog", {}, "manual"), ("awslogs", {}, "pass"),
-        ("syslog", {"syslog-address": "tcp://10.0.0.1:514"}, "pass"),
-        ("syslog", {"syslog-address": "tcp+tls://logs.example.com:6514"}, "pass"),
-        ("syslog", {"syslog-address": "udp://127.0.0.1:514"}, "manual"),
-        ("syslog", {"syslog-address": "unixgram:///dev/log"}, "manual"),
-        ("fluentd", {"fluentd-address": "logs.example.com"}, "pass"),
-        ("fluentd", {"fluentd-address": ":24224"}, "manual"),
-        ("grafana/loki-docker-driver:latest", {}, "manual"),
-    ],
-)  # fmt: skip
-def test_log_driver_by_where_it_sends(driver, options, expected):
-    found = status(
-        test_remotes.test_log_driver, config={"log-opts": options}, info={"LoggingDriver": driver}
-    )
-    assert found == expected
-
-
-def test_log_driver_of_the_policy():
-    policy = Policy(log_drivers=("journald",))
-    info = {"LoggingDriver": "journald"}
-    assert status(test_remotes.test_log_driver, info=info, policy=policy) == "pass"
-
-
 def test_userland_proxy():
     control = test_daemon.test_userland_proxy
     assert status(control) == "fail"
@@ -347,100 +253,3 @@ def test_a_profile_of_ones_own_must_refuse_something(profile, expected):
 def test_experimental_on_every_version(info, expected):
     """Weakness 27: engines after 19.03 were never judged."""
     assert status(test_daemon.test_experimental, info=info) == expected
-
-
-OPEN = [("0.0.0.0", 2375)]
-WARNING = "WARNING: API is accessible on http://0.0.0.0:2375 without encryption.\n   Access to …"
-
-
-@pytest.mark.parametrize(
-    ("words", "config", "tcp", "expected"),
-    [
-        (["-H", "tcp://0.0.0.0:2375"], {}, OPEN, "fail"),
-        ([], {"hosts": ["unix:///run/docker.sock", "tcp://0.0.0.0:2375"]}, OPEN, "fail"),
-        ([], {"hosts": ["tcp://0.0.0.0:2376"], "tlsverify": True}, [("::", 2376)], "pass"),
-        (["-H=tcp://:2376", "--tlsverify"], {}, [("::", 2376)], "pass"),
-        (["-H=tcp://:2376", "--tlsverify=false"], {}, [("::", 2376)], "fail"),
-        (["-H=tcp://:2376", "--tls"], {}, [("::", 2376)], "fail"),
-        ([], {"tls": True}, [("::1", 2376)], "fail"),
-        (["-H=fd://"], {}, [], "not-applicable"),
-        (["-H=unix:///run/docker.sock", "-H", "ssh://x"], {}, [], "not-applicable"),
-        (["-H=fd://"], {}, OPEN, "fail"),
-        (["-H=tcp://:2376", "--tlsverify"], {}, [], "unknown"),
-    ],
-)
-def test_every_tcp_listener_demands_certificates(words, config, tcp, expected):
-    """Weaknesses 18 to 21: a dead branch, a pattern that wanted one line, a query that never
-    parsed, and tlsverify=false: an API open to all was "not listening"."""
-    assert status(test_api.test_api_tls, *words, config=config, tcp=tcp) == expected
-
-
-def test_what_the_daemon_itself_calls_open_is_open():
-    info = {"Warnings": [WARNING]}
-    found = verdict(test_api.test_api_tls, "--tlsverify", tcp=OPEN, info=info)
-    assert str(found.status) == "fail" and "http://0.0.0.0:2375" in found.reason
-
-
-def test_swarm_and_metrics_do_not_serve_the_api():
-    active = {"Swarm": {"LocalNodeState": "active"}}
-    tcp = [("::", 2377), ("::", 7946), ("127.0.0.1", 9323)]
-    words = ["--metrics-addr", "127.0.0.1:9323"]
-    assert status(test_api.test_api_tls, *words, tcp=tcp, info=active) == "not-applicable"
-    assert status(test_api.test_api_tls, *words, tcp=tcp) == "fail"
-
-
-@pytest.mark.parametrize(
-    ("clear", "tls", "expected"),
-    [
-        ((0, json.dumps({"Server": VERSION})), (1, "", "x"), "fail"),
-        ((1, "{}", "Client sent an HTTP request to an HTTPS server."),
-         (1, "{}", "error: remote error: tls: bad certificate"), "pass"),
-        ((1, "{}", "Client sent an HTTP request to an HTTPS server."),
-         (0, json.dumps({"Server": VERSION})), "fail"),
-        ((1, "{}", "i/o timeout"), (1, "{}", "i/o timeout"), "unknown"),
-    ],
-)  # fmt: skip
-def test_a_stranger_is_refused(clear, tls, expected):
-    wants = Api(None, f"unix://{SOCKET}", True).strangers("tcp://127.0.0.1:2375")
-    also = dict(zip((each.command for each in wants), (clear, tls), strict=True))
-    assert status(test_api.test_api_refuses_strangers, tcp=OPEN, also=also) == expected
-
-
-def test_a_setting_that_two_sources_disagree_on_is_drift():
-    """Weakness 5: that flag and file disagree went unseen."""
-    control = test_api.test_configuration_drift
-    assert status(control, "--log-level=info", config={"log-level": "info"}) == "pass"
-    assert status(control, "--log-level=info", config={"log-level": "debug"}) == "fail"
-    assert status(control, config={"live-restore": True}) == "fail"
-    remapped = {"DockerRootDir": "/srv/docker/165536.165536"}
-    assert status(control, "--data-root=/srv/docker/", info=remapped) == "pass"
-    assert status(control, config='{"mtu": 1, "mtu": 2}') == "fail"
-
-
-def test_warnings_are_for_a_person():
-    assert status(test_api.test_warnings, info={"Warnings": ["WARNING: No swap"]}) == "manual"
-    assert status(test_api.test_warnings, info={"Warnings": []}) == "pass"
-
-
-@pytest.mark.parametrize(
-    ("version", "built", "policy", "expected"),
-    [
-        ("20.10.24+dfsg1", "2026-05-07T21:09:36.000000000+00:00", None, "manual"),
-        ("20.10.24", "2023-04-04T18:17:06.000000000+00:00", None, "fail"),
-        ("28.2.2", "Fri May 30 12:07:14 2025", None, "unknown"),
-        ("28.2.2", "2025-05-30T12:07:18Z", "28.2", "pass"),
-        ("28.2.2", "2025-05-30T12:07:18Z", "28.5.1", "fail"),
-        ("9.1.0", "2025-05-30T12:07:18Z", "28", "fail"),
-    ],
-)
-def test_versions(version, built, policy, expected):
-    """Weakness 17: any engine numbered 27 or more was current."""
-    said = {**VERSION, "Version": version, "BuildTime": built}
-    wanted = Policy(minimum_engine_version=policy)
-    assert status(test_api.test_version, version=said, policy=wanted) == expected
-
-
-def test_an_engine_in_a_container_is_told():
-    inner = dockerd(pid=55, nspid="55\t1", net=103)
-    assert status(test_api.test_no_nested_engine, programs=[inner]) == "fail"
-    assert status(test_api.test_no_nested_engine) == "pass"
