@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.live.desk import Desk, Lab
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.systemd import SystemdHost
+from tests.live.sshd import make_home, remove_home
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,33 @@ def systemd_v2() -> Iterator[SystemdHost]:
     """A host with systemd on cgroup v2 (without memory and pids controllers on some machines)."""
     with SystemdHost("systemd2", layout="v2") as host:
         yield host
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    home = make_home()
+    made = Lab(home)
+    try:
+        made.web.start()
+        made.jump.start()
+        yield made
+    finally:
+        made.web.stop()
+        made.jump.stop()
+        remove_home(home)
+
+
+@pytest.fixture(params=["paramiko", "ssh"])
+def client(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, lab: Lab, client: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    made = Desk(tmp_path, lab, client)
+    try:
+        yield made
+    finally:
+        for session in made.open:
+            session.close()
