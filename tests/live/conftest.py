@@ -23,9 +23,12 @@ def overlay_host() -> Iterator[OverlayHost]:
 
 @pytest.fixture(scope="module")
 def docker_host() -> Iterator[DockerHost]:
-    """A host with dockerd; owns docker0 if it was free, so it lasts for one module only.
-    Remove the containers you start."""
-    with DockerHost("docker1") as host:
+    """A host with dockerd, off docker0. Remove the containers you start.
+
+    Any dockerd that starts without a bridge deletes docker0 where it finds one (moby,
+    removeDefaultBridgeInterface), so a host that owns docker0 must be alone while it lasts.
+    """
+    with DockerHost("docker1", bridge=False) as host:
         yield host
 
 

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerHost]:
     """A host with a dockerd and three containers: a sound one, a faulty one, one that hides."""
-    with DockerHost("audited") as made:
+    with DockerHost("audited", bridge=False) as made:
         populate(made, quiet=True)
         yield made
 
