@@ -26,7 +26,7 @@ def delayed(address: str, port: int, round_trip: float) -> Iterator[int]:
     thread.start()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             onward, back = await asyncio.open_connection(address, port)
             await asyncio.gather(
                 _pass_on(reader, back, round_trip / 2), _pass_on(onward, writer, round_trip / 2)
