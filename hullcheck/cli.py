@@ -11,6 +11,7 @@ from pathlib import Path
 from hullcheck import __version__, benchmarks, catalogue
 from hullcheck.report.coverage import catalogue_markdown, catalogue_table, coverage_table
 from hullcheck.report.table import render
+from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, audit
 from hullcheck.run.directory import read_document, read_evidence, read_run, read_verdicts
 from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError, add_options, prepare
@@ -126,7 +127,7 @@ def _audit(options: argparse.Namespace) -> int:
         record = finished.record
         counts = ", ".join(f"{count} {status}" for status, count in record.totals.items())
         if several:
-            print(f"{record.name}: {counts or record.reason}", file=sys.stderr)
+            print(f"{record.name}: {counts or safe(record.reason)}", file=sys.stderr)
 
     try:
         audit(request.subjects, request.plan, directory, done)

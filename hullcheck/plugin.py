@@ -96,7 +96,7 @@ def _fixture(name: str) -> Any:
         try:
             return facts.get(host, name)
         except NotApplicable as reason:
-            pytest.skip(f"not-applicable: {reason}")
+            pytest.skip(safe(f"not-applicable: {reason}"))
 
     of.__doc__ = facts.PROVIDERS[name].function.__doc__
     return of
@@ -194,10 +194,10 @@ class ControlItem(pytest.Item):
         elif verdict.status in (Status.FAIL, Status.ERROR, Status.UNKNOWN):
             raise ControlFailed(_explain(self.control, verdict))
         elif verdict.status is not Status.PASS:
-            pytest.skip(f"{verdict.status}: {verdict.reason}")
+            pytest.skip(safe(f"{verdict.status}: {verdict.reason}"))
 
     def _unreachable(self, finished: HostAudit) -> None:
-        reason = f"{finished.record.name} is unreachable: {finished.record.reason}"
+        reason = safe(f"{finished.record.name} is unreachable: {finished.record.reason}")
         others = (item for item in self.session.items if isinstance(item, ControlItem))
         first = next(item for item in others if item.subject is self.subject)
         if first is self:

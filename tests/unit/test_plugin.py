@@ -170,3 +170,13 @@ def test_from_the_clone_only_the_controls_run(tmp_path: Path) -> None:
         assert len(found) == len(all_controls())
         folders = {line.partition("::")[0].rpartition("/")[0].rpartition("/")[2] for line in found}
         assert folders == {each.area for each in all_controls().values()}
+
+
+def test_what_a_host_says_reaches_no_terminal_alive(clone: pytest.Pytester) -> None:
+    controls = CONTROLS.replace('NotApplicable("no swarm")', 'NotApplicable("no \\x1b[2Jswarm")')
+    (clone.path / "mychecks/runtime/test_some.py").write_text(controls)
+    dump([Evidence("cat /x", 0, b"\x1b]0;owned\x07", b"")], clone.path / "web1.jsonl.gz")
+    done = run(clone, "--hosts=recording://web1.jsonl.gz", "--report-dir=out", "-rs")
+    assert "\x1b" not in done.stdout.str()
+    assert "\x07" not in done.stdout.str()
+    done.stdout.fnmatch_lines(["*no \\x1b?2Jswarm*"])
