@@ -35,7 +35,11 @@ hc_end() { set -- "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null); kill -9 "
 shift; for hc_c in "$@"; do hc_end "$hc_c"; done; }
 hc_stop() { hc_born "$1"; if [ -n "$2" ] && [ "$hc_b" = "$2" ]; then hc_end "$1"; fi; }
 hc_born $$; hc_me="$$ $hc_b"
+hc_apart() { hc_code=$({ { { ( eval "$1" ) </dev/null 5>&- 6>&- 7>&-; echo $? >&5; } 2>&3 3>&- |
+cat >&6 5>&-; } 3>&1 | cat >&7 5>&-; } 5>&1); return "${hc_code:-255}"; }
 """
+"""What every script begins with. ``hc_apart`` runs a command with pipes of its own and waits until
+they are closed: what a child of it writes later is still its output, not the next command's."""
 
 
 class Lost(Exception):
@@ -266,8 +270,7 @@ class Batch:
             lines.append(f"hc_stop {self._hung}")
         for position, each in enumerate(work):
             lines.append(f'hc_mark "<{position} $hc_me"')
-            whole = each.command if each.alone else f"( eval {shlex.quote(each.command)} )"
-            lines.append(f"{whole} </dev/null")
+            lines.append(_line(each))
             lines.append(f'hc_mark ">{position} $?"')
         text = PROLOGUE + "\n".join(lines) + "\n"
         return text.encode("utf-8", "surrogateescape")
@@ -294,6 +297,15 @@ class Batch:
             self._hung = ""
             self._lost = self._lost or "the connection was closed"
             self._shell.close()
+
+
+def _line(job: Job) -> str:
+    """Return how a command is run so that it cannot reach the script, nor the next command."""
+    if job.alone:
+        return f"{job.command} </dev/null"
+    if job.apart:
+        return f"hc_apart {shlex.quote(job.command)} 6>&1 7>&2"
+    return f"( eval {shlex.quote(job.command)} ) </dev/null"
 
 
 def _unanswered(asked: Want, why: str) -> Evidence:

@@ -40,6 +40,17 @@ class Job:
         """Whether it starts one program and no more, so that it needs no subshell of its own."""
         return _ALONE.fullmatch(self.command) is not None
 
+    @property
+    def apart(self) -> bool:
+        """Whether it may leave a child that goes on writing, so that it needs pipes of its own.
+
+        Commands of facts are known not to, unless they say so; those of others are not known.
+        """
+        foreign = any(each.meaning is None for each in self.wants)
+        return foreign or _BACKGROUND.search(self.command) is not None
+
+
+_BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
 
 _ALONE = re.compile(
     r"(?:[a-z_]+=[\w./:-]* )*"

@@ -68,6 +68,15 @@ def test_marks_cannot_be_forged(desk: Desk) -> None:
     assert second.text == "after\n"
 
 
+def test_a_child_that_is_left_behind_writes_into_no_other_answer(desk: Desk) -> None:
+    late = want("( sleep 0.3; echo late; echo error >&2 ) & echo now")
+    endless = Want("sleep 600 & echo daemon", seconds=-8)
+    first, second, third, fourth = desk.ask(late, want("echo next"), endless, want("echo last"))
+    assert (first.text, first.complaint) == ("now\nlate\n", "error")
+    assert (second.text, fourth.text) == ("next\n", "last\n")
+    assert "timed out" in third.trouble
+
+
 def test_a_flood_is_cut(desk: Desk) -> None:
     flood, after = desk.ask(want("head -c 64000000 /dev/zero"), want("echo after"))
     assert "gave more than" in flood.trouble

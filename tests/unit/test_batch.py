@@ -72,6 +72,30 @@ def test_every_shell_gives_the_same(make: str) -> None:
     assert got["echo unreached"] == (0, b"unreached\n")
 
 
+@pytest.mark.parametrize("make", MAKES)
+def test_what_a_child_writes_later_is_still_its_own_commands(make: str) -> None:
+    """Commands that may leave one, by what they say or as they are not ours, are waited for."""
+    argv = MAKES[make]
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"there is no {argv[0]} here")
+    late = "( sleep 0.2; echo late; printf 'l\\000' >&2 ) &"
+    wants = [
+        want(f"{late} echo now; exit 3", meaning=(3,)),
+        want("echo next"),
+        Want("sh -c 'sleep 0.2; echo hidden' & exit 0", None),
+        Want("printf 'a\\000'; exit 7", None),
+        Want("echo '", None),
+        want("echo last"),
+    ]
+    found = list(Batch(Via(*argv)).perform(wants))
+    assert [each.command for each in found] == [each.command for each in wants]
+    assert (found[0].exit, found[0].stdout, found[0].stderr) == (3, b"now\nlate\n", b"l\0")
+    assert (found[2].exit, found[2].stdout) == (0, b"hidden\n")
+    assert (found[3].exit, found[3].stdout) == (7, b"a\0")
+    assert found[4].exit not in (0, None)
+    assert [found[1].stdout, found[5].stdout] == [b"next\n", b"last\n"]
+
+
 def perform(*wants: Want) -> list[Evidence]:
     batch = Batch(LocalShell())
     try:
