@@ -51,16 +51,18 @@ EVERYWHERE = want(
     r" -e 's|^\([0-9]*\) /proc/\([0-9a-z]*\)/.*|ns \1 \2|p;t'"
     r" -e 's|.*/proc/\([0-9]*\)/ns/net.*ermission denied$|ns denied \1|p'); "
     "printf '%s\\n' \"$l\"; "
-    "{ printf '%s\\n' \"$l\" | grep -v denied | sort -u -k2,2; "
+    "{ printf '%s\\n' \"$l\" | grep -v denied | sort -k2,2 -k3,3n; "
     "[ $(id -u) != 0 ] || printf '%s\\n' \"$l\" | grep denied; } | "
-    "while read -r _ _ p; do for f in unix tcp tcp6 udp udp6; do echo /proc/$p/net/$f; done; done"
+    '{ k=; while read -r _ n p; do [ "$n" = "$k" ] && [ "$n" != denied ] || '
+    "for f in unix tcp tcp6 udp udp6; do echo /proc/$p/net/$f; done; k=$n; done; }"
     " | xargs grep -H '' 2>/dev/null",
     meaning=(0, 123),
     seconds=60,
 )
 """``ns NAMESPACE PID`` for every process, then the tables of every namespace that a process is
-in, through one process each, each line after its file's name. Reading ``/proc/PID/net`` needs no
-ptrace right, so root sees those namespaces too whose links are denied."""
+in, each line after its file's name; through its oldest process, the likeliest to live on. Reading
+``/proc/PID/net`` needs no ptrace right, so root sees those namespaces too whose links are
+denied."""
 
 _UNIX = re.compile(
     r"[0-9A-Fa-f]+: [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{8}) ([0-9A-F]{4}) [0-9A-F]{2} +([0-9]+)"
