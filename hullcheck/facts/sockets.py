@@ -19,7 +19,7 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import fact, get, provide
 from hullcheck.facts.texts import known, lines_of, sweep, texts
-from hullcheck.transport import Answer, session_of, want
+from hullcheck.transport import Answer, CannotAnswer, session_of, want
 
 __all__ = [
     "InetListener", "Namespace", "Owners", "Sockets", "UnixListener", "parse_inet",
@@ -229,9 +229,20 @@ class Sockets:
         unseen = {
             key for key in set(alive) - set(spaces) if alive[key] > 1 or key.startswith("denied ")
         }
+        if unseen:
+            unseen = {namespace[pid] for pid in self._living(namespace)} & unseen
         why = f"{len(unseen)} network namespaces could not be read (needs root)" if unseen else ""
         of_pid = {int(pid): key for pid, key in namespace.items() if pid.isdecimal()}
         return of_pid, spaces, why
+
+    def _living(self, pids: Iterable[str]) -> list[str]:
+        """Return those that the sweep over processes, which comes later, still found alive."""
+        try:
+            processes = get(self.host, "processes")
+        except (CannotAnswer, Unknown):
+            return list(pids)
+        found = {str(each.pid) for each in processes if not each.zombie}
+        return [pid for pid in pids if pid in found]
 
     def everywhere(self) -> tuple[Namespace, ...]:
         """Return every network namespace on the host that a process is in.
