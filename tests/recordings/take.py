@@ -19,6 +19,7 @@ from hullcheck.transport.target import parse_spec
 from hullcheck.transport.want import Evidence
 from tests.live.hosts.overlay import OverlayHost
 from tests.recordings.book import Entry, index
+from tests.recordings.parts import add_parts
 from tests.recordings.scenes import SCENES
 
 SALT = b"recordings"
@@ -32,6 +33,7 @@ def take_all(names: Sequence[str] = ()) -> None:
         clock = time.monotonic()
         user, scene = SCENES[name]
         with scene(name) as host:
+            add_parts(host, name)
             evidence = record(host, index()[name], user)
         dump(evidence, index()[name].file)
         size = index()[name].file.stat().st_size
