@@ -132,11 +132,18 @@ def _case(
     raised: Exception | None = None
     with session_of(host).consulting() as own, expectations() as stated:
         try:
+            _not_unseen(inputs)
             control.function(**inputs)
         except Exception as error:
             raised = error
     consulted = Consulted({**common.lines, **own.lines})
     return _lawful(_finding(about, stated, raised), consulted)
+
+
+def _not_unseen(inputs: Mapping[str, Any]) -> None:
+    for thing in inputs.values():
+        if isinstance(thing, facts.Unseen):
+            raise Unknown(thing.reason)
 
 
 def _finding(about: Object, stated: list[Expectation], raised: Exception | None) -> Finding:

@@ -146,6 +146,7 @@ def test_oom_score(container: Container) -> None:
 def test_restart_limit(container: Container) -> None:
     """A container that fails and is started again without end can keep a host busy, and hides
     that somebody is trying out how to make it fail."""
+    container.need_docker("restart policy")
     policy = container.asked("RestartPolicy", {})
     name, retries = str(policy.get("Name") or "no"), int(policy.get("MaximumRetryCount") or 0)
     if expect(name, one_of=("no", "on-failure"), what="restart policy") and name == "on-failure":
@@ -160,6 +161,7 @@ def test_restart_limit(container: Container) -> None:
 def test_cgroup_parent(container: Container, policy: Policy) -> None:
     """Limits that were set for all containers are set on the cgroup above them. One that was
     started under another parent, or moved there, escapes them."""
+    container.need_docker("cgroup parent")
     default = str(container.engine.setting("cgroup-parent").value or "")
     asked = str(container.asked("CgroupParent", ""))
     meant = sorted({"the engine's", *policy.cgroup_parents})

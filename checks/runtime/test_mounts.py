@@ -47,11 +47,12 @@ def test_host_paths(container: Container, policy: Policy, mounts: MountTable) ->
     contains them, a container reads the host's secrets or, if writable, takes it over. What is
     behind a mount is decided by file system and directory, not by its name: a symlink, another
     bind, a volume made of a directory or a parent of it are all the same place."""
-    root = container.engine.root_dir
+    docker = container.docker
+    roots = container.keeper.roots if docker is None else (docker.root_dir,)
     found = [
         each
         for each in container.exposures
-        if any(_sensitive(each, root, mounts)) and not _allowed(each, policy)
+        if any(_sensitive(each, roots, mounts)) and not _allowed(each, policy)
     ]
     shown = [str(each) for each in _topmost(found)]
     expect(shown, equals=[], what="sensitive places of the host")
@@ -67,17 +68,17 @@ def _topmost(found: list[Exposure]) -> list[Exposure]:
     ]
 
 
-def _sensitive(exposure: Exposure, root: str, host: MountTable) -> Iterator[bool]:
+def _sensitive(exposure: Exposure, roots: tuple[str, ...], host: MountTable) -> Iterator[bool]:
     names = exposure.names or ((exposure.source,) if exposure.source else ())
     public = any(within(name, each) for name in names for each in PUBLIC)
     if public and not exposure.writable:
         return
     for name in names:
-        yield any(within(name, tree) or within(tree, name) for tree in (*TREES, root))
+        yield any(within(name, tree) or within(tree, name) for tree in (*TREES, *roots))
         yield any(within(whole, name) for whole in WHOLES)
         yield within(name, "/home") and _private(name)
     # Mounted over on the host, it may have no name there: then its place tells.
-    yield any(exposure.shows(place_of(host, path)) for path in (*TREES, *WHOLES, root))
+    yield any(exposure.shows(place_of(host, path)) for path in (*TREES, *WHOLES, *roots))
 
 
 def _private(name: str) -> bool:

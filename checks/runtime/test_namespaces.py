@@ -3,6 +3,8 @@
 from hullcheck.control import control, expect
 from hullcheck.facts.containers import Container
 
+from .wording import remapped
+
 HOSTS, OWN = "the host's", "another"
 
 
@@ -72,14 +74,13 @@ def test_host_uts(container: Container) -> None:
 def test_host_user_namespace(container: Container) -> None:
     """Without a user namespace, user ids in a container are those of the host: whoever breaks
     out as root is root. That nothing was asked for means just that, unless the engine remaps."""
-    remapped = container.engine.rootless or "userns" in container.engine.security_options
     mode = container.asked("UsernsMode", "")
-    if not (mode == "host" and container.engine.rootless):
+    if not (mode == "host" and container.rootless):
         expect([mode], without=("host",), what="user namespace mode asked for")
     if container.running:
         _expect_own(container, "user")
     else:
-        whose = OWN if remapped else HOSTS
+        whose = OWN if remapped(container) else HOSTS
         expect(whose, equals=OWN, what="the user namespace the engine would give it")
 
 

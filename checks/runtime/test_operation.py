@@ -16,6 +16,7 @@ REMOTE_SHELLS = frozenset({"dropbear", "sshd", "sshd-session", "sshd-auth", "tel
 def test_health_check(container: Container) -> None:
     """A process that lives is not a service that works. Without a health check nobody notices,
     and one that says unhealthy is there to be acted on."""
+    container.need_docker("health check")
     check = container.config("Healthcheck", {})
     test = [str(part) for part in check.get("Test") or []]
     found = "none" if not test or test[0] == "NONE" else "some"

@@ -7,7 +7,7 @@ from hullcheck.facts.containers import Container
 from hullcheck.facts.processes import Process
 from hullcheck.inventory.policy import Policy
 
-from .wording import alike, named
+from .wording import alike, named, remapped
 
 HARMLESS = DOCKER_DEFAULT - {"CAP_NET_RAW"}
 EVERY = frozenset({"every one"})
@@ -106,9 +106,7 @@ def test_root_user(container: Container) -> None:
         expect(list(ids), without=(0,), what=f"user id of {who}")
     if container.running:
         return
-    if container.engine.rootless:
-        return
-    if "userns" in container.engine.security_options and container.asked("UsernsMode") != "host":
+    if remapped(container) and (container.rootless or container.asked("UsernsMode") != "host"):
         return
     user = str(container.config("User", "")).split(":")[0].strip()
     numbered = user.isdecimal()

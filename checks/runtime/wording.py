@@ -9,7 +9,7 @@ from hullcheck.control import Unknown, expect
 from hullcheck.facts.containers import Container
 from hullcheck.facts.processes import Process
 
-__all__ = ["alike", "expect_unprivileged", "named"]
+__all__ = ["alike", "expect_unprivileged", "named", "remapped"]
 
 SHOWN = 3
 
@@ -40,6 +40,13 @@ def named(processes: list[Process]) -> str:
     shown = processes[:SHOWN] if more > 1 else processes
     names = ", ".join(map(str, shown))
     return f"{names} and {more} more" if more > 1 else names
+
+
+def remapped(container: Container) -> bool:
+    """Whether a user namespace is what its engine gives, or would give, to a container."""
+    if container.docker is None:
+        return container.rootless or container.asked("UsernsMode") == ""
+    return container.rootless or "userns" in container.docker.security_options
 
 
 def expect_unprivileged(container: Container, gives: str) -> None:

@@ -16,6 +16,6 @@ from hullcheck.facts import (  # noqa: F401
     runtime_sockets,
     sockets,
 )
-from hullcheck.facts.registry import PROVIDERS, Thing, fact, get, provide, provide_each
+from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 
-__all__ = ["PROVIDERS", "Thing", "fact", "get", "provide", "provide_each"]
+__all__ = ["PROVIDERS", "Thing", "Unseen", "fact", "get", "provide", "provide_each"]

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hullcheck.control import Unknown
+from hullcheck.facts.keepers import Store
 from hullcheck.facts.mounts import Mount, MountTable, Place, names_of, place_of, within
 from hullcheck.transport.want import Want, want
 
 __all__ = [
     "Exposure",
-    "Store",
     "inode_want",
     "of_bind",
     "of_mounts",
@@ -36,8 +36,9 @@ HARMLESS = frozenset(
 )
 """Device files that an engine binds where it may not make them (user namespaces)."""
 
-_INIT = re.compile(r"(docker-init|tini|tini-static)$")
-_ANY_ID = "[0-9a-f]{64}"
+_INIT = re.compile(r"(docker-init|tini|tini-static|catatonit)$")
+_INITS = ("/sbin/docker-init", "/dev/init", "/run/podman-init")
+"""Where engines put an init of their own into a container that asks for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +69,6 @@ class Exposure:
     def __str__(self) -> str:
         name = self.source or (self.names[0] if self.names else self.place.path)
         return f"{name} at {self.target} ({'writable' if self.writable else 'read-only'})"
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """An engine's own files: what it mounts into a container for itself is no exposure.
-
-    :param root: its data-root. ``id``: the container's.
-    """
-
-    root: str
-    id: str
-
-    def owns(self, name: str) -> bool:
-        """Whether the host's path is a volume or a file made for this container."""
-        rest = name.removeprefix(self.root.rstrip("/") + "/")
-        own = (
-            r"volumes/[^/]+/_data(/.*)?",
-            rf"containers/{_ANY_ID}/(hosts|hostname|resolv\.conf)",
-            rf"containers/{re.escape(self.id)}/.+",
-        )
-        return rest != name and any(re.fullmatch(each, rest, re.DOTALL) for each in own)
-
-    def place(self, host: MountTable, place: Place) -> bool:
-        """The same for a place: a name alone could also be that of a bind put there."""
-        root = place_of(host, self.root)
-        if root is None or place.device != root.device or not within(place.path, root.path):
-            return False
-        return self.owns(self.root.rstrip("/") + place.path[len(root.path.rstrip("/")) :])
 
 
 def of_mounts(mounts: Iterable[Mount], host: MountTable, store: Store) -> list[Exposure]:
@@ -174,6 +147,6 @@ def _exposure(
     names = tuple(dict.fromkeys(name for name in names_of(host, place) if not store.owns(name)))
     if any(name in HARMLESS for name in names):
         return
-    if target == "/sbin/docker-init" and not writable and any(map(_INIT.search, names)):
+    if target in _INITS and not writable and any(map(_INIT.search, names)):
         return
     yield Exposure(target, place, names, writable, source)

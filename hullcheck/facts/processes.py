@@ -33,16 +33,16 @@ USER_HZ = 100
 STATUS = want(f"cd /proc && grep -aHE '^({FIELDS}):' [0-9]*/status", meaning=(0, 1, 2))
 CGROUP = want("cd /proc && grep -aH '' [0-9]*/cgroup", meaning=(0, 1, 2))
 TIMES = want("cd /proc && grep -aHE '^[0-9]|^btime' [0-9]*/stat stat", meaning=(0, 1, 2))
-# Seven names per process are too many for one argument list from some 7000 processes on.
+# Eight names per process are too many for one argument list from some 7000 processes on.
 SPACES = want(
     "cd /proc && for p in [0-9]*; do echo "
-    + " ".join(f"$p/ns/{name}" for name in NAMESPACES)
+    + " ".join(f"$p/{name}" for name in (*(f"ns/{name}" for name in NAMESPACES), "root"))
     + "; done | xargs stat -L -c '%n %d:%i' --",
     meaning=(0, 1, 123),
 )
 
 _LINE = re.compile(r"(\d+)/(?:status|cgroup|stat):(.*)", re.DOTALL)
-_SPACE = re.compile(r"(\d+)/ns/([a-z_]+) (\d+):(\d+)")
+_SPACE = re.compile(r"(\d+)/(?:ns/)?([a-z_]+) (\d+):(\d+)")
 _COMPLAINT = re.compile(r"^\S*: (?:.*?['\"`]?)?(\d+)/([a-z/_]+)['\"]?: (.*)$")
 _GONE = ("No such file or directory", "No such process")
 _STATE_TO_START = 19
@@ -62,6 +62,7 @@ class Process:
     :param nspid: its pid in every pid namespace from the host's inwards.
     :param cgroups: controller -> path; ``""`` is cgroup v2, ``name=systemd`` a named hierarchy.
     :param started: seconds since the epoch.
+    :param root: its root directory as (device, inode); None if it cannot be seen.
     """
 
     host: Host
@@ -78,6 +79,7 @@ class Process:
     nspid: tuple[int, ...]
     cgroups: dict[str, str]
     started: float
+    root: tuple[int, int] | None
     spaces: dict[str, tuple[int, int]] = field(repr=False)
     modes: dict[str, int] = field(repr=False)
 
@@ -144,10 +146,14 @@ class Process:
 
 
 class Processes:
-    """All processes of a host, by pid. Threads of a process count as the process."""
+    """All processes of a host, by pid. Threads of a process count as the process.
 
-    def __init__(self, host: Host, found: Iterable[Process]) -> None:
+    :param denied: the pids whose namespaces the kernel does not show to the audit's user.
+    """
+
+    def __init__(self, host: Host, found: Iterable[Process], denied: Iterable[int] = ()) -> None:
         self.host = host
+        self.denied = frozenset(denied)
         self._found = {process.pid: process for process in found}
 
     def __iter__(self) -> Iterator[Process]:
@@ -195,7 +201,8 @@ def processes(host: Host) -> Processes:
         for pid, lines in status.items()
         if pid in cgroup and pid in times
     ]
-    return Processes(host, found)
+    refused = (pid for pid, _, why in _complaints(answers[3]) if not why.endswith(_GONE))
+    return Processes(host, found, refused)
 
 
 def _cmdline(pid: int) -> Want:
@@ -301,7 +308,8 @@ def _process(
             nspid=tuple(map(int, status.get("NSpid", "").split())),
             cgroups=parse_cgroup(cgroup),
             started=btime + _start(times) / USER_HZ,
-            spaces=spaces,
+            root=spaces.get("root"),
+            spaces={name: space for name, space in spaces.items() if name != "root"},
             modes={
                 name: known.index(status[name]) for name, known in MODES.items() if name in status
             },

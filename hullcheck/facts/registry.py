@@ -16,7 +16,7 @@ from testinfra.host import Host
 from hullcheck.transport.backend import session_of
 from hullcheck.verdict import Object
 
-__all__ = ["PROVIDERS", "Provider", "Thing", "fact", "get", "provide", "provide_each"]
+__all__ = ["PROVIDERS", "Provider", "Thing", "Unseen", "fact", "get", "provide", "provide_each"]
 
 Value = TypeVar("Value")
 
@@ -28,6 +28,15 @@ class Thing(Protocol):
     def object(self) -> Object:
         """How a finding names it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A thing that is there, or may be, and could not be seen: every control that asks for its
+    kind is unknown for it, and judged for the others all the same."""
+
+    object: Object
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Policy:
     :param host_paths: directories and files of the host that containers may mount.
     :param devices: device files of the host that containers may be given.
     :param published_ports: ports of the host that containers may publish; [] is none.
+    :param engines: whose containers may run: docker, podman, containerd, cri-o, runc, lxc …
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     """
 
@@ -42,6 +43,7 @@ class Policy:
     host_paths: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     published_ports: tuple[int, ...] | None = None
+    engines: tuple[str, ...] | None = None
     minimum_engine_version: str | None = None
 
     def merged(self, values: Mapping[str, Any]) -> Policy:

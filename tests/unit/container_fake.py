@@ -201,7 +201,8 @@ def fake_host(
     host = host_with(replies | (answers or {}))
     made = Engine(described, **(engine or {}))
     made.host = host
-    known = {"docker": [made], "machine": Machine(1 << 34, 32768)} | (seeds or {})
+    known: dict[str, Any] = {"docker": [made], "machine": Machine(1 << 34, 32768), "bundles": [], "stored": []}
+    known |= seeds or {}
     for name, value in known.items():
         session_of(host).recall(("provider", name), lambda value=value: value)  # type: ignore[misc]
     return host

@@ -8,8 +8,8 @@ from hullcheck import facts
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.cgroups import Files, limits_want, trees
 from hullcheck.facts.confinement import parse_confinement
-from hullcheck.facts.exposures import Store, of_bind, of_mounts, volume_device
-from hullcheck.facts.membership import owners
+from hullcheck.facts.exposures import of_bind, of_mounts, volume_device
+from hullcheck.facts.keepers import docker_store
 from hullcheck.facts.mounts import parse_mountinfo
 from hullcheck.facts.namespaces import INITIAL, is_hosts
 from hullcheck.transport import Answer, Evidence
@@ -17,7 +17,7 @@ from tests.unit.container_fake import HOST_MOUNTS, Fake, fake_host, inspect, num
 
 APP, OTHER = number("app"), number("other")
 MOUNTS = parse_mountinfo(HOST_MOUNTS)
-STORE = Store("/var/lib/docker", APP)
+STORE = docker_store("/var/lib/docker", APP)
 
 
 def container(host, name="app"):
@@ -256,12 +256,3 @@ def test_labels_and_limits_of_any_text(text):
     except Unknown:
         return
     assert all(isinstance(score, int) for score in found.oom_score_adj.values())
-
-
-@given(st.text("0123456789abcdef/", max_size=200))
-def test_an_id_in_any_path_is_found_only_if_it_is_one(path):
-    process = Fake(5)
-    host = fake_host([], process)
-    found = facts.get(host, "processes").get(5)
-    found.cgroups["x"] = path
-    assert owners(found, {APP}) == ({APP} if APP in path else set())

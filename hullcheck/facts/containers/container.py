@@ -1,9 +1,9 @@
-"""Docker's containers: what was asked for (inspect) and what the kernel enforces (/proc)."""
+"""A container: what was asked for, as its engine tells, and what the kernel enforces (/proc)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,12 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import cgroups, exposures, namespaces
 from hullcheck.facts.confinement import Confinement, confinement_want, parse_confinement
+from hullcheck.facts.containers.membership import members, unborn
 from hullcheck.facts.exposures import Exposure
-from hullcheck.facts.membership import members, owners, unborn
-from hullcheck.facts.mounts import MountTable, hidden_processes, parse_mountinfo
+from hullcheck.facts.keepers import Keeper, docker_store, foreign_store
+from hullcheck.facts.mounts import MountTable, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
-from hullcheck.facts.registry import fact, get, provide, provide_each
+from hullcheck.facts.registry import fact, get
 from hullcheck.facts.texts import lines_of
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import want
@@ -25,7 +26,7 @@ from hullcheck.verdict import Object
 if TYPE_CHECKING:
     from hullcheck.facts.docker.engine import DockerEngine
 
-__all__ = ["Bind", "Container", "container", "containers"]
+__all__ = ["Bind", "Container"]
 
 _ENDED = re.compile(r"(\d+)/[a-z_/]+: No such (?:file or directory|process)$", re.MULTILINE)
 _GONE = ("No such file or directory", "No such process")
@@ -46,19 +47,36 @@ class Bind:
 
 
 class Container:
-    """One container of one engine, in any state.
+    """One container, in any state, of any engine or of none.
 
-    ``inspect`` is the engine's description; ``ids`` are those of all containers of the host.
     What the kernel tells raises NotApplicable if the container has ended since.
+
+    :param inspect: what was asked for, in the words of Docker's ``inspect``; other engines'
+        descriptions are translated, and of a container that nobody knows it says nothing.
+    :param owned: the ids of the containers that every process belongs to by its cgroups.
+    :param docker: the engine, if it is Docker's.
+    :param init: its first process, where no engine has told its pid.
+    :param fresh: whether it may have been started after the engines were asked.
     """
 
     def __init__(
-        self, host: Host, engine: DockerEngine, inspect: Mapping[str, Any], ids: Collection[str]
+        self,
+        host: Host,
+        keeper: Keeper,
+        inspect: Mapping[str, Any],
+        owned: Mapping[int, set[str]],
+        *,
+        docker: DockerEngine | None = None,
+        init: Process | None = None,
+        fresh: bool = False,
     ) -> None:
         self.host = host
-        self.engine = engine
+        self.keeper = keeper
         self.inspect = inspect
-        self._ids = ids
+        self.docker = docker
+        self.fresh = fresh
+        self._init = init
+        self._owners = owned
         self.id = str(inspect.get("Id") or "")
         self.name = str(inspect.get("Name") or self.id[:12]).removeprefix("/")
         for part in ("State", "HostConfig", "Config"):
@@ -71,6 +89,26 @@ class Container:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def engine(self) -> DockerEngine:
+        """Docker's engine that it belongs to.
+
+        :raises Unknown: it belongs to another, which cannot be asked what its defaults are.
+        """
+        if self.docker is None:
+            raise Unknown(f"{self.keeper} cannot be asked what it would do")
+        return self.docker
+
+    def need_docker(self, what: str) -> None:
+        """Leave a control about something that only Docker keeps of a container."""
+        if self.docker is None:
+            raise NotApplicable(f"{self.keeper} keeps no {what} with it that could be read")
+
+    @property
+    def rootless(self) -> bool:
+        """Whether its engine runs without root's rights."""
+        return self.docker.rootless if self.docker is not None else self.keeper.rootless
 
     def asked(self, name: str, default: Any = None) -> Any:
         """Return a value of ``HostConfig``; the default if it is absent or null."""
@@ -127,6 +165,8 @@ class Container:
         :raises Unknown: it was started after the processes were listed.
         """
         self.need_running()
+        if self._init is not None:
+            return self._init
         own = self._all.by_cgroup(self.id)
         named = self._all.get(self.pid)
         if named is not None and named in unborn(self._all):
@@ -152,29 +192,22 @@ class Container:
             return []
         return members(self.init, self.id, self._all, self._owners)
 
-    @property
-    def _owners(self) -> Mapping[int, set[str]]:
-        """The containers that every process of the host belongs to; found once for all."""
-        return session_of(self.host).recall(
-            ("containers", "owners"),
-            lambda: {process.pid: owners(process, self._ids) for process in self._all},
-        )
-
     def look_up(self) -> None:
         """Bring the command lines and programs of its processes in one ask."""
         self._all.look_up(process.pid for process in self.processes)
 
     def shares(self, name: str) -> bool:
         """Whether its first process is in a namespace of the host's. See ``namespaces``."""
-        user = name == "user" and self.engine.rootless
-        engine = None if user else self._all.get(self.engine.pid)
+        user = name == "user" and self.rootless
+        docker = self.docker
+        engine = None if user or docker is None else self._all.get(docker.pid)
         return namespaces.is_hosts(self.init, name, self._all, engine)
 
     def outside(self, name: str) -> set[tuple[int, int]]:
         """Return the namespaces of a kind that are the host's or the engine's, if they differ."""
-        engine = self.engine.process.namespace(name)
         host = namespaces.of_host(self._all, name)
-        return {engine} if host is None else {engine, host}
+        found = set() if host is None else {host}
+        return found | {self.docker.process.namespace(name)} if self.docker else found
 
     def sandboxed(self, process: Process) -> bool:
         """Whether a process is in a user namespace that the container made for itself, where
@@ -218,7 +251,11 @@ class Container:
         """
         binds, inodes = self._sources(), self._inodes()
         host: MountTable = get(self.host, "mounts")
-        store = exposures.Store(self.engine.root_dir, self.id)
+        store = (
+            docker_store(self.docker.root_dir, self.id)
+            if self.docker is not None
+            else foreign_store(self.keeper, self.id)
+        )
         found = exposures.of_mounts(self.mounts, host, store) if self.running else []
         seen = {(each.target, each.place) for each in found}
         for bind, resolved in binds:
@@ -301,25 +338,3 @@ class Container:
         if answer.complaint.endswith(_GONE):
             raise NotApplicable("the container ended while it was read")
         raise Unknown(f"cannot read {command.removeprefix('cat ')}: {answer.complaint}; needs root")
-
-
-@provide
-def containers(host: Host) -> list[Container]:
-    """All containers of all Docker engines at once."""
-    found: list[Container] = get(host, "container")
-    return found
-
-
-@provide_each
-def container(host: Host) -> list[Container]:
-    """Every container of every Docker engine, in any state.
-
-    :raises NotApplicable: there is no engine.
-    """
-    engines: list[DockerEngine] = get(host, "docker")
-    hidden = hidden_processes(get(host, "mounts"))
-    if hidden:
-        raise Unknown(f"not all that runs can be seen: {hidden}")
-    described = [(engine, each) for engine in engines for each in engine.containers()]
-    ids = frozenset(str(each.get("Id")) for _, each in described)
-    return [Container(host, engine, each, ids) for engine, each in described]

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
-from hullcheck.facts.processes import Process
+from hullcheck.facts import namespaces
+from hullcheck.facts.containers.cgroup_names import container_of
+from hullcheck.facts.processes import Process, Processes
 
-__all__ = ["members", "owners", "unborn"]
+__all__ = ["below", "members", "owners", "unborn"]
 
 BIRTH = 5.0
 """Seconds that runc may take to start a process."""
 
-_ID = re.compile(r"[0-9a-f]{64}")
 
+def owners(process: Process, places: Mapping[str, str]) -> set[str]:
+    """Return the ids of the containers in whose cgroups a process is: of nested ones, the
+    innermost. A container that no engine knows owns its processes as well.
 
-def owners(process: Process, ids: Collection[str]) -> set[str]:
-    """Return the containers in whose cgroups a process is: of nested ones, the innermost."""
+    :param places: cgroup path -> id, of containers whose cgroup has a name of anybody's choice.
+    """
     found = set()
     for path in process.cgroups.values():
-        known = [each for each in _ID.findall(path) if each in ids]
-        found.update(known[-1:])
+        named = container_of(path)
+        if named is not None:
+            found.add(named.id)
+        elif places:
+            found.update(number for place, number in places.items() if below(path, place))
     return found
 
 
+def below(path: str, place: str) -> bool:
+    """Whether a cgroup is another one, or lies below it."""
+    return path == place or path.startswith(f"{place}/")
+
+
 def members(
-    init: Process, number: str, processes: Collection[Process], owned: Mapping[int, set[str]]
+    init: Process, number: str, processes: Processes, owned: Mapping[int, set[str]]
 ) -> list[Process]:
     """Return the processes of a container: what is in its cgroups, under any controller; what is
     in its pid or mount namespace; and what those have started. Not what is another container's
@@ -33,11 +44,17 @@ def members(
     """
     own = {init.pid}
     stray, early = [], unborn(processes)
+    apart = {
+        init.spaces[name]
+        for name in ("mnt", "pid")
+        if name in init.spaces and init.spaces[name] != namespaces.of_host(processes, name)
+        if name == "mnt" or len(init.nspid) > 1
+    }
     for process in processes:
         inside = owned[process.pid]
         if process.zombie or (inside and number not in inside):
             continue
-        if process not in early and (inside or _entered(process, init)):
+        if process not in early and (inside or apart & set(process.spaces.values())):
             own.add(process.pid)
         else:
             stray.append(process)
@@ -48,7 +65,7 @@ def members(
     return [process for process in processes if process.pid in own]
 
 
-def unborn(processes: Collection[Process]) -> list[Process]:
+def unborn(processes: Processes) -> list[Process]:
     """Return the processes in which runc is still making ready what it was asked to start.
 
     It has all of root's rights until it becomes the program: every health check does that. Under
@@ -62,12 +79,3 @@ def unborn(processes: Collection[Process]) -> list[Process]:
         if process.name.startswith("runc:[") and process.started >= newest - BIRTH
         if process.ppid != 1
     ]
-
-
-def _entered(process: Process, init: Process) -> bool:
-    for name in ("mnt", "pid"):
-        space = init.spaces.get(name)
-        apart = name == "mnt" or len(init.nspid) > 1
-        if apart and space is not None and process.spaces.get(name) == space:
-            return True
-    return False
