@@ -73,6 +73,7 @@ class Fake:
     spaces: dict[str, int] = field(default_factory=dict)
     extra: str = ""
     ticks: int = 5
+    root: str = ""
 
     def status(self) -> str:
         mask, bounding = f"{self.caps:016x}", f"{self.bounding:016x}"
@@ -95,7 +96,9 @@ class Fake:
     def ns(self) -> str:
         own = {name: self.pid * 100 + number for number, name in enumerate(NAMES)}
         own = (own if self.container else HOST_SPACES) | self.spaces
-        return "".join(f"{self.pid}/ns/{name} 4:{inode}\n" for name, inode in own.items())
+        root = self.root or (f"7:{self.pid}" if self.container else "8:2")
+        lines = [f"{self.pid}/ns/{name} 4:{inode}\n" for name, inode in own.items()]
+        return "".join([*lines, f"{self.pid}/root {root}\n"])
 
     def stat(self) -> str:
         return f"{self.pid}/stat:{self.pid} (x) S 0 " + "0 " * 17 + f"{self.ticks} 0\n"

@@ -72,7 +72,7 @@ class _Search:
         self.bundled = [
             each for each in bundled if each.id not in taken and each.namespace != "moby"
         ]
-        self.known = taken | {each.id for each in self.bundled}
+        self.ids = taken | {each.id for each in self.bundled}
         places = self._places()
         self.owned = {each.pid: owners(each, places) for each in self.processes}
 
@@ -96,7 +96,8 @@ class _Search:
     def result(self) -> list[Container | Unseen]:
         """:raises NotApplicable: there is no container, and no engine of Docker's."""
         found: list[Container | Unseen] = [*self._of_docker(), *self._of_podman()]
-        found += [*self._of_bundles(), *self._of_nobody()]
+        found += self._of_bundles()
+        found += self._of_nobody([each for each in found if isinstance(each, Container)])
         found += self.unseen
         if not found and self.none:
             raise NotApplicable(f"no container on this host; {self.none}")
@@ -165,7 +166,7 @@ class _Search:
                     found[path] = each.id
         return found
 
-    def _of_nobody(self) -> Iterator[Container | Unseen]:
+    def _of_nobody(self, told: list[Container]) -> Iterator[Container | Unseen]:
         denied = sorted(self.processes.denied - {1})
         hosts = namespaces.of_host(self.processes, "mnt")
         if denied or hosts is None:
@@ -176,7 +177,9 @@ class _Search:
                 f"cannot see the namespaces of {whose}; needs root",
             )
         engines = [each for each in map(self._process, self.engines) if each is not None]
-        for each in strangers(self.host, self.processes, self.owned, self.known, engines):
+        known: dict[str, Process | None] = dict.fromkeys(self.ids)
+        known |= {each.id: self.processes.get(each.pid) for each in told}
+        for each in strangers(self.host, self.processes, self.owned, known, engines):
             yield self._stranger(each)
 
     def _process(self, engine: DockerEngine) -> Process | None:

@@ -62,13 +62,13 @@ def strangers(
     host: Host,
     processes: Processes,
     owned: Mapping[int, set[str]],
-    known: Collection[str],
+    known: Mapping[str, Process | None],
     engines: Iterable[Process],
 ) -> list[Stranger]:
     """Return the containers that nobody has told of.
 
     :param owned: by pid, the ids of the containers in whose cgroups a process is.
-    :param known: the ids of which an engine has told.
+    :param known: the ids of which an engine has told, with the first process of those that run.
     :param engines: the engines' own processes, which may have a root of their own (a snap's).
     """
     named: dict[str, list[Process]] = {}
@@ -79,7 +79,9 @@ def strangers(
         for number in owned[process.pid] - set(known):
             named.setdefault(number, []).append(process)
     groups = list(named.items())
-    apart = _apart(processes, owned, {each.spaces.get("mnt") for each in engines})
+    inits = {each.pid for each in known.values() if each is not None}
+    theirs = {pid for pid, numbers in owned.items() if numbers} | inits
+    apart = _apart(processes, theirs, {each.spaces.get("mnt") for each in engines})
     helpers = _helpers(host, [first_of(group) for group in apart])
     groups += [("", group) for group in apart if first_of(group).pid not in helpers]
     newest = max(process.started for process in processes)
@@ -95,28 +97,32 @@ def _stranger(number: str, group: list[Process], newest: float) -> Stranger:
 
 
 def _apart(
-    processes: Processes, owned: Mapping[int, set[str]], engines: Collection[Space | None]
+    processes: Processes, theirs: Collection[int], engines: Collection[Space | None]
 ) -> list[list[Process]]:
-    """Return the processes in namespaces of their own and in no container's, by namespace."""
+    """Return the processes in namespaces of their own and in no container's, by namespace.
+
+    :param theirs: the pids of what is known to be in a container.
+    """
     hosts = {name: namespaces.of_host(processes, name) for name in ("mnt", "pid")}
+    own = set(engines) - {None, hosts["mnt"]}
     roots = {each.root for each in (processes.get(1), processes.get(2)) if each is not None}
     taken = {
         process.spaces[name]
         for process in processes
-        if owned[process.pid]
+        if process.pid in theirs
         for name, hosts_own in hosts.items()
         if process.spaces.get(name) not in (None, hosts_own)
     }
     keys: dict[int, Space] = {}
     for process in processes:
         key = _space(process, hosts, roots - {None})
-        free = not owned[process.pid] and not taken & set(process.spaces.values())
-        if key and free and not process.zombie and process.spaces.get("mnt") not in engines:
+        free = process.pid not in theirs and not taken & set(process.spaces.values())
+        if key and free and not process.zombie and process.spaces.get("mnt") not in own:
             keys[process.pid] = key
     groups: dict[Space, list[Process]] = {}
     for pid, key in keys.items():
         found = processes.get(pid)
-        if found is None or any(owned[each.pid] for each in _line(found, processes)):
+        if found is None or any(each.pid in theirs for each in _line(found, processes)):
             continue
         groups.setdefault(_highest(found, keys, processes) or key, []).append(found)
     return list(groups.values())
