@@ -20,13 +20,21 @@ A benchmark is one YAML file in this folder, named after it::
         uncovered: Why no control answers it yet, in one line.
 
 Each item has controls, or says in ``manual`` or ``uncovered`` why it has none.
+
+Another version of a benchmark that ships needs only say where it differs::
+
+    title: CIS Docker Benchmark 1.6.0
+    version: 1.6.0
+    base: cis-docker-1.8.0
+    renumbered: {"2.8": "2.7"}     # the base's number: this version's
+    without: ["2.7"]               # the base's numbers that this version has not
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hullcheck.catalogue import nearest
@@ -101,7 +109,12 @@ def load_benchmark(name: str) -> Benchmark:
 def read_benchmark(path: Path) -> Benchmark:
     """Read a benchmark's file. :raises DocumentError: it is wrong."""
     root = load(path)
-    keys = root.keys(("name", "title", "version", "sections", "items"))
+    keys = root.keys(
+        ("name", "title", "version", "sections", "items", "base", "renumbered", "without")
+    )
+    title, version = (_needed(root, keys, key).text() for key in ("title", "version"))
+    if "base" in keys:
+        return _derived(path.stem, title, version, root, keys)
     sections = {
         number: title.text() for number, title in _needed(root, keys, "sections").keys().items()
     }
@@ -111,8 +124,31 @@ def read_benchmark(path: Path) -> Benchmark:
         if item.id in items:
             raise node.error(f"item {item.id} stands twice; keep one")
         items[item.id] = item
-    title, version = (_needed(root, keys, key).text() for key in ("title", "version"))
     return Benchmark(path.stem, title, version, sections, tuple(items.values()))
+
+
+def _derived(
+    name: str, title: str, version: str, root: Node, keys: Mapping[str, Node]
+) -> Benchmark:
+    """Return a version of a benchmark that differs from another only in its numbers."""
+    try:
+        base = load_benchmark(keys["base"].text())
+    except KeyError as error:
+        raise keys["base"].error(str(error.args[0])) from None
+    numbers = {item.id for item in base.items}
+    moved = keys["renumbered"].keys() if "renumbered" in keys else {}
+    gone = keys["without"].texts() if "without" in keys else ()
+    for number in [*moved, *gone]:
+        if number not in numbers:
+            raise root.error(f"{base.name} has no item {number}")
+    items = [
+        replace(item, id=moved[item.id].text() if item.id in moved else item.id)
+        for item in base.items
+        if item.id not in gone
+    ]
+    if len({item.id for item in items}) != len(items):
+        raise root.error("two items have the same number")
+    return Benchmark(name, title, version, base.sections, tuple(items))
 
 
 def _item(node: Node, sections: Mapping[str, str]) -> Item:

@@ -43,6 +43,43 @@ def test_cis_docker_has_its_118_items_in_order():
     assert cis.version == "1.8.0"
 
 
+def test_the_older_numbering_has_117_items_in_order_and_the_same_controls():
+    """1.8.0 put devicemapper in at 2.7 and moved the rest of the section by one."""
+    old, new = load_benchmark("cis-docker-1.6.0"), load_benchmark("cis-docker-1.8.0")
+    counts = {**CIS, "2": 18}
+    wanted = [
+        f"{part}.{number}" for part, count in counts.items() for number in range(1, count + 1)
+    ]
+    assert [item.id for item in old.items] == wanted
+    assert len(wanted) == 117
+    controls = {item.id: item.controls for item in new.items}
+    for item in old.items:
+        section, _, rest = item.id.partition(".")
+        later = section == "2" and int(rest) > 6
+        assert item.controls == controls[f"2.{int(rest) + 1}" if later else item.id], item.id
+    assert "engine.storage-driver-devicemapper" not in {
+        each for item in old.items for each in item.controls
+    }
+
+
+BASED = "title: A\nversion: 1.0\nbase: cis-docker-1.8.0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("title: A\nversion: 1.0\nbase: cis-docker-1.8\n", 3, "did you mean cis-docker-1.8.0"),
+        (BASED + 'without: ["2.70"]\n', 1, "has no item 2.70"),
+        (BASED + 'renumbered: {"9.9": "9.8"}\n', 1, "has no item 9.9"),
+        (BASED + 'renumbered: {"2.8": "2.7"}\n', 1, "two items have the same number"),
+    ],
+)
+def test_mistakes_in_another_version(benchmark, text, line, sentence):
+    with pytest.raises(DocumentError) as caught:
+        benchmark(text)
+    assert (caught.value.line, sentence in caught.value.message) == (line, True), caught.value
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_item_is_answered_by_controls_that_exist_or_says_why_not(name):
     known = all_controls()
@@ -81,7 +118,7 @@ def test_an_unknown_benchmark_is_told_the_nearest():
     with pytest.raises(KeyError) as caught:
         load_benchmark("cis-docker-1.8")
     assert caught.value.args[0] == (
-        "there is no benchmark 'cis-docker-1.8'; did you mean cis-docker-1.8.0?"
+        "there is no benchmark 'cis-docker-1.8'; did you mean cis-docker-1.8.0 or cis-docker-1.6.0?"
     )
     with pytest.raises(KeyError, match="there are cis-docker"):
         load_benchmark("zzzzzz")
