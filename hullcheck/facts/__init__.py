@@ -12,6 +12,7 @@ from hullcheck.facts import (  # noqa: F401
     lsm,
     machine,
     mounts,
+    podman,
     processes,
     runtime_sockets,
     sockets,
