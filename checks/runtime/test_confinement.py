@@ -14,6 +14,9 @@ from .wording import alike, expect_unprivileged
 KERNEL, OWN = ("proc", "sysfs"), ("/proc", "/sys")
 """The file systems with the kernel's files, and where a container has its own."""
 
+INNER = ("bpf", "configfs", "debugfs", "efivarfs", "pstore", "securityfs", "tracefs")
+"""File systems with which the kernel is debugged, traced and set up."""
+
 UNCONFINED_TYPES = (
     "container_runtime_t", "docker_t", "init_t", "initrc_t", "kernel_t", "spc_t", "super_t",
     "unconfined_service_t", "unconfined_t",
@@ -81,6 +84,44 @@ def test_selinux_label(container: Container, lsm: LSM) -> None:
         expect({kind}, without=UNCONFINED_TYPES, what=f"SELinux type of {process}")
         categories = "some" if "c" in level.rpartition(":")[2] else "none"
         expect(categories, equals="some", what=f"SELinux categories of {process}")
+
+
+@control(
+    title="No two containers share their SELinux categories",
+    severity="medium",
+    level=2,
+    fix="Let the engine choose the level: start it without --security-opt label=level:…, or accept "
+    "in a waiver that these two are one.",
+)
+def test_selinux_categories(container: Container, containers: list[Container], lsm: LSM) -> None:
+    """Categories are what keeps a container of the usual type from the files and processes of
+    the next one. Two with the same pair are one to SELinux; those of a pod are meant to be."""
+    if not lsm.selinux.enabled:
+        raise NotApplicable("the kernel has no SELinux enabled")
+    container.need_running()
+    own = _level(container)
+    pod = _pod(container)
+    same = [
+        str(other)
+        for other in containers
+        if other.id != container.id and other.running and not (pod and _pod(other) == pod)
+        if own and _level(other) == own
+    ]
+    expect(same, equals=[], what=f"containers with the same categories, {own}")
+
+
+def _level(container: Container) -> str:
+    """Return the level of a container's first process: s0:c1,c2."""
+    label = container.confinement.labels.get(container.init.pid, "")
+    fields = label.split(":", SELINUX_FIELDS - 1)
+    if len(fields) < SELINUX_FIELDS:
+        raise Unknown(f"cannot read the SELinux label of {container.init}")
+    return fields[3] if "c" in fields[3].rpartition(":")[2] else ""
+
+
+def _pod(container: Container) -> str:
+    """Return the pod that a name like namespace/pod/container tells; "" if none does."""
+    return container.name.rpartition("/")[0]
 
 
 @control(
@@ -162,6 +203,8 @@ def test_masked_paths(container: Container, files: Files) -> None:
         if mount.fstype in KERNEL and not any(within(mount.target, own) for own in OWN)
     ]
     expect(_targets(again), equals=[], what="other mounts of /proc and /sys")
+    inner = [mount for mount in container.mounts if mount.fstype in INNER]
+    expect(_targets(inner), equals=[], what="file systems with the kernel's inner state")
 
 
 def _targets(mounts: list[Mount]) -> list[str]:

@@ -1,7 +1,8 @@
 """Containers live in namespaces of their own."""
 
-from hullcheck.control import control, expect
+from hullcheck.control import NotApplicable, control, expect
 from hullcheck.facts.containers import Container
+from hullcheck.facts.user_maps import overlaps
 
 from .wording import remapped
 
@@ -79,9 +80,34 @@ def test_host_user_namespace(container: Container) -> None:
         expect([mode], without=("host",), what="user namespace mode asked for")
     if container.running:
         _expect_own(container, "user")
+        whose = [each.outer(0) for each in container.user_map]
+        expect(whose, without=(0,), what="the host's user that its root is")
     else:
         whose = OWN if remapped(container) else HOSTS
         expect(whose, equals=OWN, what="the user namespace the engine would give it")
+
+
+@control(
+    title="Containers of different engines are different users of the host",
+    severity="medium",
+    level=2,
+    fix="Give each engine and each user a range of its own in /etc/subuid and /etc/subgid.",
+)
+def test_user_ranges(container: Container, containers: list[Container]) -> None:
+    """Two engines, or two users' engines, that map their containers to the same ids of the host
+    make them one user there: what breaks out of one owns the other's files and can signal its
+    processes. Within one engine a common range is how remapping works."""
+    container.need_running()
+    if container.shares("user"):
+        raise NotApplicable("it has no user namespace of its own")
+    found = [
+        f"{each} ({other}, {other.keeper})"
+        for other in containers
+        if other.running and str(other.keeper) != str(container.keeper)
+        if not other.shares("user")
+        for each in overlaps(container.user_map, other.user_map)
+    ]
+    expect(found, equals=[], what="ids of the host that another engine's containers have too")
 
 
 @control(

@@ -74,6 +74,7 @@ class Fake:
     extra: str = ""
     ticks: int = 5
     root: str = ""
+    uid_map: str = "         0     100000      65536"
 
     def status(self) -> str:
         mask, bounding = f"{self.caps:016x}", f"{self.bounding:016x}"
@@ -187,6 +188,7 @@ def fake_host(
     }
     for each in running:
         replies[f"cat /proc/{each.pid}/mountinfo"] = mounts
+        replies[f"cat /proc/{each.pid}/uid_map"] = f"{each.uid_map}\n"
         found = trees(parse_mountinfo(HOST_MOUNTS), _cgroups(each))
         known = LIMITS | (limits or {})
         files = [file for tree in found for file in tree.files]
@@ -204,7 +206,7 @@ def fake_host(
     host = host_with(replies | (answers or {}))
     made = Engine(described, **(engine or {}))
     made.host = host
-    known: dict[str, Any] = {"docker": [made], "machine": Machine(1 << 34, 32768), "bundles": [], "stored": []}
+    known: dict[str, Any] = {"docker": [made], "machine": Machine(1 << 34, 32768), "bundles": [], "podman_stores": []}
     known |= seeds or {}
     for name, value in known.items():
         session_of(host).recall(("provider", name), lambda value=value: value)  # type: ignore[misc]

@@ -17,9 +17,23 @@ from checks.runtime.test_confinement import (
     test_seccomp as seccomp,
 )
 from checks.runtime.test_confinement import (
+    test_selinux_categories as selinux_categories,
+)
+from checks.runtime.test_confinement import (
     test_selinux_label as selinux_label,
 )
-from tests.unit.container_fake import APP, OWN_MOUNTS, Fake, running, status, stopped
+from tests.unit.container_fake import (
+    APP,
+    OWN_MOUNTS,
+    Fake,
+    fake_host,
+    findings,
+    inspect,
+    number,
+    running,
+    status,
+    stopped,
+)  # fmt: skip
 
 PRESENT = ("/proc/keys", "/proc/sys", "/sys")
 
@@ -74,6 +88,25 @@ def test_selinux(label, expected):
     host = running(confinement=text, seeds=modules(selinux=True), SecurityOpt=["seccomp=x"])
     assert status(selinux_label, host) == expected
     assert status(selinux_label, running(seeds=modules())) == "not-applicable"
+
+
+def two(first: str, second: str, name: str = "other"):
+    """Two containers under SELinux, with these levels."""
+    labels = {"app": first, name: second}
+    label = "{}/attr/current:system_u:system_r:container_t:{}\n"
+    text = "".join(
+        label.format(pid, level) for pid, level in zip((100, 200), labels.values(), strict=True)
+    )
+    described = [inspect(each, pid) for each, pid in zip(labels, (100, 200), strict=True)]
+    processes = [Fake(100, number("app")), Fake(200, number(name))]
+    host = fake_host(described, *processes, confinement=text, seeds=modules(selinux=True))
+    return {name: str(each.status) for name, each in findings(selinux_categories, host).items()}
+
+
+def test_selinux_categories_are_one_containers():
+    assert two("s0:c1,c2", "s0:c1,c3") == {"app": "pass", "other": "pass"}
+    assert two("s0:c1,c2", "s0:c1,c2") == {"app": "fail", "other": "fail"}
+    assert two("s0", "s0") == {"app": "pass", "other": "pass"}, "the label's own control fails"
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,8 @@ def test_user_namespaces_are_not_assumed():
     shared = Fake(100, APP, spaces={"user": 4026531835})
     assert status(host_user_namespace, running(shared)) == "fail"
     assert status(host_user_namespace, running()) == "pass"
+    identity = Fake(100, APP, uid_map="         0          0 4294967295")
+    assert status(host_user_namespace, running(identity)) == "fail", "a namespace of its own only"
     assert status(host_user_namespace, stopped()) == "fail"
     remap = {"security_options": {"userns": {}}}
     assert status(host_user_namespace, stopped(remap)) == "pass"

@@ -19,6 +19,7 @@ from hullcheck.facts.mounts import MountTable, parse_mountinfo
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get
 from hullcheck.facts.texts import lines_of
+from hullcheck.facts.user_maps import IdRange, parse_map
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import want
 from hullcheck.verdict import Object
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Bind", "Container"]
 
 _ENDED = re.compile(r"(\d+)/[a-z_/]+: No such (?:file or directory|process)$", re.MULTILINE)
+SANDBOXES = ("kata", "runsc", "gvisor")
+"""Runtimes whose containers the host's kernel does not see into."""
+
 _GONE = ("No such file or directory", "No such process")
 
 
@@ -165,6 +169,8 @@ class Container:
         :raises Unknown: it was started after the processes were listed.
         """
         self.need_running()
+        if any(each in str(self.asked("Runtime", "")) for each in SANDBOXES):
+            raise Unknown("it runs in a sandbox of its own kernel, which /proc does not show")
         if self._init is not None:
             return self._init
         own = self._all.by_cgroup(self.id)
@@ -330,6 +336,11 @@ class Container:
             if not known and str(process.pid) not in over:
                 raise Unknown(f"the kernel does not tell the limits of process {process}")
         return found
+
+    @fact
+    def user_map(self) -> tuple[IdRange, ...]:
+        """Which users of the host those of its user namespace are."""
+        return parse_map(self._text(f"cat /proc/{self.init.pid}/uid_map"))
 
     def _text(self, command: str) -> str:
         answer = session_of(self.host).ask(want(command, meaning=(0, 1)))[0]

@@ -18,12 +18,12 @@ from hullcheck.facts.containers.strangers import Stranger, first_of, strangers
 from hullcheck.facts.keepers import Keeper, containerd_keeper, podman_keeper
 from hullcheck.facts.mounts import hidden_processes
 from hullcheck.facts.processes import Process, Processes
-from hullcheck.facts.registry import PROVIDERS, Unseen, get, provide, provide_each
+from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.verdict import Object
 
 if TYPE_CHECKING:
-    from hullcheck.facts.podman.store import Stored
     from hullcheck.facts.docker.engine import DockerEngine
+    from hullcheck.facts.podman.store import Store, Stored
 
 __all__ = ["container", "containers"]
 
@@ -60,14 +60,14 @@ class _Search:
         self.host = host
         self.unseen: list[Unseen] = []
         self.none = ""
-        stored_: list[Stored]
-        bundled: list[Bundle]
-        stored_, bundled = self._try("stored"), self._try("bundles")
+        stores: list[Store] = self._try("podman_stores")
+        bundled: list[Bundle] = self._try("bundles")
         self.engines = self._docker()
         self.described = [(each, one) for each in self.engines for one in each.containers()]
         self.processes: Processes = get(host, "processes")
         docker = {str(one.get("Id")) for _, one in self.described}
-        self.stored = [each for each in stored_ if each.id not in docker]
+        self._doubts(stores)
+        self.stored = [one for each in stores for one in each.containers if one.id not in docker]
         taken = docker | {each.id for each in self.stored}
         self.bundled = [
             each for each in bundled if each.id not in taken and each.namespace != "moby"
@@ -78,12 +78,18 @@ class _Search:
 
     def _try(self, provider: str) -> list[Any]:
         try:
-            return list(get(self.host, provider)) if provider in PROVIDERS else []
+            return list(get(self.host, provider))
         except NotApplicable:
             return []
         except Unknown as reason:
             self.unseen.append(Unseen(Object("container", f"(any of {provider})"), str(reason)))
             return []
+
+    def _doubts(self, stores: list[Store]) -> None:
+        for each in stores:
+            if each.doubt:
+                about = Object("container", f"(any in {each.graphroot})")
+                self.unseen.append(Unseen(about, each.doubt))
 
     def _docker(self) -> list[DockerEngine]:
         try:
@@ -114,7 +120,7 @@ class _Search:
     def _of_podman(self) -> Iterator[Container | Unseen]:
         for each in self.stored:
             keeper = podman_keeper(each.owner, each.rootless, each.graphroot, each.runroot)
-            yield self._foreign(keeper, each, each.name, partial(dict, each.bundle))
+            yield self._foreign(keeper, each, each.name, partial(getattr, each, "spec"))
 
     def _of_bundles(self) -> Iterator[Container | Unseen]:
         for each in self.bundled:
