@@ -9,13 +9,22 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from testinfra.host import Host
 
-from hullcheck.control import Unknown
-from hullcheck.facts.docker.shapes import CONTAINER, INFO, NETWORK, VERSION, misfit
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.docker.shapes import (
+    CONTAINER,
+    IMAGE,
+    INFO,
+    NETWORK,
+    STEP,
+    VERSION,
+    misfit,
+)
 from hullcheck.transport import Answer, Want, session_of, want
 
 __all__ = ["CLIENT", "Api", "is_docker", "probe_want", "version_want"]
@@ -44,6 +53,10 @@ all are answers here, and a failure is told from its text."""
 _TLS_FAILS = (*_FAILS, 1, 35, 55, 56, 58, 60)
 
 _JSON = "--format '{{json .}}'"
+
+HISTORIES, HISTORY_LIMIT = 25, 256 * 1024
+"""How many histories one command tells, and how many bytes of each: together less than what is
+kept of an answer, and one image's cannot cut off another's."""
 
 
 def version_want(address: str, client: bool = True) -> Want:
@@ -147,13 +160,69 @@ class Api:
         return self._all("ps -aq --no-trunc", "inspect --type container", "/containers/json?all=1")
 
     def images(self) -> list[dict[str, Any]]:
-        """Return every image that is tagged or in use, inspected, with one command."""
-        found = self._list(*session_of(self.host).ask(self.images_want()))
-        return list({each["Id"]: each for each in found}.values())
+        """Return every image but those that only cache a build, inspected, with one command."""
+        return self._images(self.images_want())
 
     def images_want(self) -> Want:
-        """The question for every image."""
-        return self._all("image ls -q --no-trunc", "image inspect", "/images/json")
+        """The question for every image.
+
+        Since 29.0 the client lists untagged ones with -a only (docker/cli#6574), which of older
+        engines would list what only caches a build, unless it is limited to the dangling.
+        """
+        listing = "image ls -q --no-trunc && %s image ls -aq --no-trunc -f dangling=true"
+        return self._all(listing % _docker(self.address), "image inspect", "/images/json")
+
+    def further_images(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return some images, inspected; one that is gone is left out."""
+        return self._images(_ask_some(self.address, ids, self.client)) if ids else []
+
+    def _images(self, question: Want) -> list[dict[str, Any]]:
+        found = self._list(*session_of(self.host).ask(question))
+        for each in found:
+            self._fits(each, IMAGE)
+        return list({each["Id"]: each for each in found}.values())
+
+    def history(self, image: str, images: Sequence[str]) -> list[dict[str, Any]]:
+        """Return an image's history, the last step first; some are asked for together.
+
+        :param images: all images whose history will be asked for.
+        :raises NotApplicable: the image is gone.
+        :raises Unknown: the engine does not tell.
+        """
+        answer = session_of(self.host).ask(*self.history_wants(images))[
+            images.index(image) // HISTORIES
+        ]
+        parts = re.split(r"^# (.*)$", answer.text, flags=re.MULTILINE)
+        told = dict(pairwise(parts)).get(image, "").strip()
+        if not told.endswith("\n."):
+            errors = answer.evidence.stderr.decode("utf-8", "replace").splitlines()
+            if any(_GONE.search(line) and image in line for line in errors):
+                raise NotApplicable("it was removed while it was looked at")
+            raise Unknown(f"{self.address} does not tell its history")
+        return self._history(told.removesuffix("."))
+
+    def _history(self, told: str) -> list[dict[str, Any]]:
+        try:
+            steps = _documents(told)
+        except (ValueError, RecursionError):
+            raise Unknown(f"{self.address} tells a history that is nonsense, or too long") from None
+        for each in steps:
+            self._fits(each, STEP)
+        return steps
+
+    def history_wants(self, images: Sequence[str]) -> list[Want]:
+        """The questions for the histories of some images."""
+        docker = f"{_docker(self.address)} image history --no-trunc --human=false {_JSON} $i"
+        curl, base = _curl(self.address)
+        one = docker if self.client else f"{curl} {base}/images/$i/history"
+        return [
+            want(
+                f"for i in {' '.join(map(shlex.quote, images[first : first + HISTORIES]))}; do "
+                f'echo "# $i"; {one} | head -c {HISTORY_LIMIT}; echo; echo .; done',
+                seconds=60,
+            )
+            for first in range(0, len(images), HISTORIES)
+        ]
 
     def strangers(self, listener: str) -> tuple[Want, Want]:
         """Return the question for a version over TCP in the clear, and over TLS without a
@@ -270,6 +339,15 @@ def _ask_each(address: str, path: str) -> Want:
         meaning=_FAILS,
         seconds=60,
     )
+
+
+def _ask_some(address: str, ids: Sequence[str], client: bool) -> Want:
+    named = " ".join(map(shlex.quote, ids))
+    if client:
+        return want(f"{_docker(address)} image inspect {named}", meaning=_FAILS)
+    curl, base = _curl(address)
+    each = f"for i in {named}; do {curl} {base}/images/$i/json || r=$?; done"
+    return want(f'echo "[]"; r=0; {each}; exit $r', meaning=_FAILS)
 
 
 def _complaint(answer: Answer) -> str:

@@ -134,6 +134,10 @@ class DockerEngine:
         """Return its images, inspected, from one command."""
         return self._images
 
+    def further_images(self, ids: list[str]) -> list[dict[str, Any]]:
+        """Return images that are not listed, inspected; one that is gone is left out."""
+        return self.api.further_images(ids)
+
     @property
     def default_bridge(self) -> dict[str, Any] | None:
         """The network that a container joins if it names none; None with ``--bridge=none``."""

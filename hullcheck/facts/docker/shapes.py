@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CONTAINER", "INFO", "NETWORK", "VERSION", "misfit"]
+__all__ = ["CONTAINER", "IMAGE", "INFO", "NETWORK", "STEP", "VERSION", "misfit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,20 @@ INFO: dict[str, Any] = {
     },
     "SecurityOptions": _TEXTS, "Swarm?": {"LocalNodeState?": str}, "Warnings?": [str],
 }  # fmt: skip
+
+IMAGE: dict[str, Any] = {
+    "Id": _some, "RepoTags?": [str], "RepoDigests?": [str], "Created?": str, "Parent?": str,
+    "Config?": {
+        "Env?": [str], "Healthcheck?": {"Test?": [str]}, "Labels?": Each(str), "User?": str,
+    },
+    "RootFS?": {"Layers?": [str]},
+    "Identity?": {
+        "Pull?": [{"Repository?": str}], "Build?": [dict],
+        "Signature?": [{"Error?": str, "Name?": str, "Signer?": dict}],
+    },
+}  # fmt: skip
+
+STEP: dict[str, Any] = {"CreatedBy?": str, "Comment?": str}
 
 VERSION: dict[str, Any] = {
     "ApiVersion": str, "BuildTime?": str, "Version": str,
