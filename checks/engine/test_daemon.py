@@ -1,4 +1,4 @@
-"""What a Docker daemon is set to: as it says itself, else as it was started."""
+"""What an engine is set to: as it says itself, else as it was started or as its files say."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import DockerEngine
+from hullcheck.facts.engines import DEFAULT_PROFILE, UNCONFINED, UNLIMITED, Engine
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.processes import Processes
 from hullcheck.inventory.policy import Policy
-
-UNLIMITED = -1
 
 
 def expect_setting(engine: DockerEngine, name: str, wanted: Any) -> bool:
@@ -63,13 +62,13 @@ def test_inter_container_traffic(docker: DockerEngine, kernel: Kernel) -> None:
     severity="low",
     level=1,
     fix='Remove "debug" and set "log-level": "info" in daemon.json (or remove it: info is the '
-    "default), and restart the engine.",
+    "default); level in [debug] of containerd's config.toml, log_level of crio.conf. Restart it.",
 )
-def test_log_level(docker: DockerEngine) -> None:
+def test_log_level(engine: Engine) -> None:
     """Below info the events that an investigation needs are lost; debug writes request bodies,
     with the secrets in them, and so much that the rest is not read."""
-    expect_setting(docker, "debug", False)
-    expect_setting(docker, "log-level", "info")
+    level = engine.log_level
+    expect(level.value, equals="info", what=f"log level ({level.source})")
 
 
 @control(
@@ -120,43 +119,34 @@ def test_storage_driver_devicemapper(docker: DockerEngine) -> None:
     severity="low",
     level=1,
     fix='Set "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 65536}} in '
-    "daemon.json and restart the engine.",
+    'daemon.json and restart the engine; default_ulimits = ["nofile=1024:65536"] in '
+    "containers.conf or crio.conf.",
 )
-def test_default_ulimits(docker: DockerEngine) -> None:
+def test_default_ulimits(engine: Engine) -> None:
     """A container without limits of its own inherits those of the runtime, which are made for a
     service with thousands of files. A default holds where nobody thought of one."""
-    setting = docker.setting("default-ulimit")
-    hard = {name: _hard(value) for name, value in setting.value.items()}
-    if expect(sorted(hard), contains="nofile", what=f"what is limited ({setting.source})"):
-        limit = "unlimited" if hard["nofile"] == UNLIMITED else str(hard["nofile"])
+    limits = engine.default_ulimits
+    if expect(sorted(limits.value), contains="nofile", what=f"what is limited ({limits.source})"):
+        hard = limits.value["nofile"]
+        limit = "unlimited" if hard == UNLIMITED else str(hard)
         expect([limit], without=("unlimited",), what="the hard limit of nofile")
-
-
-def _hard(value: Any) -> int:
-    """Return the hard limit of ``1024:2048``, ``1024`` or daemon.json's table."""
-    if isinstance(value, dict):
-        given = value.get("Hard", value.get("hard", value.get("Soft", value.get("soft"))))
-    else:
-        given = str(value).rpartition(":")[2]
-    try:
-        return int(given)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise Unknown(f"a default ulimit is {str(value)[:40]!r}") from None
 
 
 @control(
     title="Root in a container is nobody on the host",
     severity="high",
     level=2,
-    fix='Set "userns-remap": "default" in daemon.json and restart the engine (images and '
-    "containers are made anew under the remapped root), or run the engine rootless.",
+    fix='Docker: set "userns-remap": "default" in daemon.json and restart the engine (images and '
+    'containers are made anew under the remapped root). Podman: set userns = "auto" in '
+    "containers.conf. Or run the engine rootless.",
 )
-def test_user_namespace(docker: DockerEngine) -> None:
+def test_user_namespace(engine: Engine) -> None:
     """With a user namespace, uid 0 of a container is an unprivileged id of the host: a mistake in
     the kernel or in a mount does not hand out root."""
-    options = docker.security_options
-    root = "nobody" if {"userns", "rootless"} & set(options) else "root"
-    expect(root, equals="nobody", what="what a container's root is on the host")
+    remapped = engine.remapped
+    root = "nobody" if remapped.value else "root"
+    what = f"what a container's root is on the host ({remapped.source})"
+    expect(root, equals="nobody", what=what)
 
 
 @control(
@@ -214,10 +204,11 @@ def test_authorization_plugin(docker: DockerEngine, policy: Policy) -> None:
     level=1,
     fix='Set "no-new-privileges": true in daemon.json and restart the engine.',
 )
-def test_no_new_privileges_default(docker: DockerEngine) -> None:
+def test_no_new_privileges_default(engine: Engine) -> None:
     """A setuid program in an image hands its owner's rights to whoever runs it. With this default
     the kernel refuses that in every container that does not ask otherwise."""
-    expect_setting(docker, "no-new-privileges", True)
+    default = engine.no_new_privileges
+    expect(default.value, equals=True, what=f"no-new-privileges ({default.source})")
 
 
 @control(
@@ -255,24 +246,19 @@ def test_userland_proxy(docker: DockerEngine, processes: Processes) -> None:
     title="Containers are confined by a seccomp profile by default",
     severity="high",
     level=1,
-    fix='Remove "seccomp-profile": "unconfined" from daemon.json, or name a profile that refuses '
-    "what it does not list.",
+    fix='Remove "seccomp-profile": "unconfined" from daemon.json, seccomp_profile from '
+    "containers.conf, or name a profile that refuses what it does not list.",
 )
-def test_seccomp_default(docker: DockerEngine) -> None:
+def test_seccomp_default(engine: Engine) -> None:
     """The engine's built-in profile keeps some fifty dangerous system calls from containers. A
     site's own profile can be stricter or looser, so a person looks at it; one that allows
     everything by default is none."""
-    options = docker.security_options.get("seccomp")
-    able = "none" if options is None else "some"
-    if not expect(able, equals="some", what="seccomp support of the engine"):
+    told = engine.default_seccomp
+    profile = str(told.value)
+    what = f"the default seccomp profile ({told.source})"
+    if not expect([profile], without=(UNCONFINED,), what=what) or profile == DEFAULT_PROFILE:
         return
-    profile = (options or {}).get("profile", "default")
-    if profile in ("default", "builtin", ""):
-        expect(profile, one_of=("default", "builtin"), what="the default seccomp profile")
-        return
-    if not expect([profile], without=("unconfined",), what="the default seccomp profile"):
-        return
-    expect_refusing(profile, docker.text(profile))
+    expect_refusing(profile, engine.profile(profile))
 
 
 def expect_refusing(path: str, text: str) -> None:

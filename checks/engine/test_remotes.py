@@ -1,11 +1,12 @@
-"""What a Docker daemon sends to and takes from other machines: registries, mirrors, logs."""
+"""What an engine sends to and takes from other machines: registries, mirrors, logs."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from hullcheck.control import Manual, Unknown, control, expect
+from hullcheck.control import Manual, control, expect
 from hullcheck.facts.docker import DockerEngine
+from hullcheck.facts.engines import Engine
 from hullcheck.inventory.policy import Policy
 
 OFF_HOST = frozenset({"awslogs", "gcplogs", "logentries", "splunk"})
@@ -21,40 +22,37 @@ ON_HOST = frozenset({"json-file", "local", "none"})
     title="No registry is spoken to without TLS",
     severity="high",
     level=1,
-    fix="Give the registry a certificate, put its CA into /etc/docker/certs.d/NAME/, and remove it "
-    "from insecure-registries.",
+    fix="Give the registry a certificate, put its CA into certs.d/NAME/ of the engine, and remove "
+    "it from insecure-registries in daemon.json, insecure = true in registries.conf or "
+    "skip_verify in hosts.toml.",
 )
-def test_insecure_registries(docker: DockerEngine, policy: Policy) -> None:
+def test_insecure_registries(engine: Engine, policy: Policy) -> None:
     """From an insecure registry, whoever is on the path can hand over any image, and reads the
-    credentials. The engine always treats the loopback networks so; those do not leave the host."""
-    config = docker.info.get("RegistryConfig")
-    if not isinstance(config, dict):
-        raise Unknown("the engine does not say which registries it trusts")
-    found = [str(cidr) for cidr in config.get("InsecureRegistryCIDRs") or []]
-    indexes = config.get("IndexConfigs") or {}
-    found += [name for name, index in indexes.items() if not index.get("Secure", False)]
-    beyond = {name for name in found if not _loopback(name)}
-    expect(beyond, within=set(policy.insecure_registries), what="insecure registries")
+    credentials. Docker always treats the loopback networks so; those do not leave the host."""
+    beyond = {name for name in engine.insecure_registries if not _loopback(name)}
+    allowed = {name for name in beyond if _host(name) in policy.insecure_registries}
+    expect(beyond - allowed, within=set(policy.insecure_registries), what="insecure registries")
 
 
 @control(
     title="Registry mirrors are spoken to with TLS",
     severity="high",
     level=1,
-    fix="Give the mirror a certificate and write it as https:// in registry-mirrors.",
+    fix="Give the mirror a certificate and write it as https:// in registry-mirrors or hosts.toml; "
+    "remove insecure = true of the mirror in registries.conf.",
 )
-def test_registry_mirrors(docker: DockerEngine, policy: Policy) -> None:
-    """A mirror is asked first for every official image. Over plain HTTP, whoever is on the path
-    answers for it, and decides what a tag means."""
-    config = docker.info.get("RegistryConfig")
-    if not isinstance(config, dict):
-        raise Unknown("the engine does not say which mirrors it uses")
-    mirrors = {str(each) for each in config.get("Mirrors") or []}
-    for index in (config.get("IndexConfigs") or {}).values():
-        mirrors |= {str(each) for each in index.get("Mirrors") or []}
-    plain = {each for each in mirrors if each.lower().startswith("http://")}
+def test_registry_mirrors(engine: Engine, policy: Policy) -> None:
+    """A mirror is asked before the registry that an image is named after. Over plain HTTP, whoever
+    is on the path answers for it, and decides what a tag means."""
+    plain = {each for each in engine.mirrors if each.lower().startswith("http://")}
     beyond = {each for each in plain if not _loopback(each[7:].strip("/"))}
-    expect(beyond, within=set(policy.insecure_registries), what="mirrors without TLS")
+    allowed = {each for each in beyond if _host(each[7:]) in policy.insecure_registries}
+    expect(beyond - allowed, within=set(policy.insecure_registries), what="mirrors without TLS")
+
+
+def _host(name: str) -> str:
+    """Return the host, with its port, of a registry or a namespace of one."""
+    return name if _network(name) else name.partition("/")[0]
 
 
 def _loopback(name: str) -> bool:
