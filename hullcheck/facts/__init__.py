@@ -3,11 +3,13 @@
 # Importing a module registers what it provides.
 from hullcheck.facts import (  # noqa: F401
     accounts,
+    audit,
     bundles,
     containers,
     docker,
     doors,
     engine_files,
+    engine_parts,
     files,
     images,
     kernel,
