@@ -41,7 +41,19 @@ def test_a_container_that_docker_lists_is_no_stranger():
 
 
 def test_a_cgroup_of_an_id_that_nobody_knows():
-    assert found(Fake(200, number("ghost"))) == {"app": "pass", number("ghost")[:12]: "fail"}
+    told = found(Fake(200, number("ghost")), answers=helpers(200))
+    assert told == {"app": "pass", number("ghost")[:12]: "fail"}
+
+
+def test_a_container_that_was_stopped_meanwhile_is_no_stranger():
+    (command,) = helpers(200)
+    gone = "stat: cannot statx '/proc/200/exe': No such file or directory\n"
+    assert found(Fake(200, number("ghost")), answers={command: (1, "", gone)}) == {"app": "pass"}
+
+
+def test_a_name_of_a_helper_does_not_excuse_what_is_in_a_containers_cgroup():
+    told = found(Fake(200, number("ghost")), answers=helpers(200, known="/usr/bin/pasta"))
+    assert told[number("ghost")[:12]] == "fail"
 
 
 def test_a_pid_namespace_of_its_own():
@@ -81,7 +93,7 @@ def test_what_left_its_cgroup_stays_its_containers():
 
 def test_what_was_just_started_may_be_known_by_now():
     fresh = Fake(200, number("ghost"), ticks=99_900)
-    assert found(fresh)[number("ghost")[:12]] == "unknown"
+    assert found(fresh, answers=helpers(200))[number("ghost")[:12]] == "unknown"
 
 
 def test_raw_runc_is_known_by_its_state_and_listed_by_nobody():
@@ -112,9 +124,9 @@ def test_a_pid_in_a_state_that_is_another_process_by_now():
 
 
 def test_without_root_there_may_be_more():
-    host = fake_host([inspect("app", 100)], Fake(100, APP), LATER, answers={
-        SPACES.command: (123, "1/ns/mnt 4:1\n", "stat: cannot stat '90/ns/mnt': Permission denied\n")
-    })  # fmt: skip
+    refused = (123, "1/ns/mnt 4:1\n", "stat: cannot stat '90/ns/mnt': Permission denied\n")
+    answers = {SPACES.command: refused}
+    host = fake_host([inspect("app", 100)], Fake(100, APP), LATER, answers=answers)
     told = findings(registered, host)
     assert told["(any that no engine knows)"].status == "unknown"
     assert told["app"].status == "pass"

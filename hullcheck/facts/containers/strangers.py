@@ -7,6 +7,7 @@ with a private /tmp has the host's root; so has a rootless engine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from hullcheck.transport.want import want
 __all__ = ["Stranger", "first_of", "strangers"]
 
 Space = tuple[int, int]
+
+_ENDED = re.compile(r"/proc/(\d+)/exe['\"]?: No such (?:file or directory|process)$", re.MULTILINE)
 
 HELPERS = tuple(
     f"/usr/{place}/{name}"
@@ -82,10 +85,14 @@ def strangers(
     inits = {each.pid for each in known.values() if each is not None}
     theirs = {pid for pid, numbers in owned.items() if numbers} | inits
     apart = _apart(processes, theirs, {each.spaces.get("mnt") for each in engines})
-    helpers = _helpers(host, [first_of(group) for group in apart])
-    groups += [("", group) for group in apart if first_of(group).pid not in helpers]
+    groups += [("", group) for group in apart]
+    excused = _excused(host, [(number, first_of(group)) for number, group in groups])
     newest = max(process.started for process in processes)
-    return [_stranger(number, group, newest) for number, group in groups]
+    return [
+        _stranger(number, group, newest)
+        for number, group in groups
+        if first_of(group).pid not in excused
+    ]
 
 
 def _stranger(number: str, group: list[Process], newest: float) -> Stranger:
@@ -159,13 +166,22 @@ def _line(process: Process | None, processes: Processes) -> Iterator[Process]:
         process = processes.get(process.ppid)
 
 
-def _helpers(host: Host, found: list[Process]) -> set[int]:
-    """Return those whose program is the very file of a known helper, whatever they are called."""
+def _excused(host: Host, found: list[tuple[str, Process]]) -> set[int]:
+    """Return the pids of those that have ended by now, as what an engine stopped since the
+    processes were listed; and of those in no container's cgroup whose program is the very file
+    of a known helper, whatever they are called."""
     if not found:
         return set()
-    programs = " ".join(f"/proc/{each.pid}/exe" for each in found)
+    programs = " ".join(f"/proc/{each.pid}/exe" for _, each in found)
     asked = want(f"stat -L -c '%d:%i %n' -- {' '.join(HELPERS)} {programs}", meaning=(0, 1))
-    pairs = [line.partition(" ") for line in lines_of(session_of(host).ask(asked)[0])]
+    answer = session_of(host).ask(asked)[0]
+    pairs = [line.partition(" ") for line in lines_of(answer)]
     files = {inode for inode, _, name in pairs if name in HELPERS}
-    running = [(inode, name) for inode, _, name in pairs if name not in HELPERS]
-    return {int(name.split("/")[2]) for inode, name in running if inode in files}
+    running = {name: inode for inode, _, name in pairs if name not in HELPERS}
+    over = set(_ENDED.findall(answer.evidence.stderr.decode("utf-8", "replace")))
+    return {
+        each.pid
+        for number, each in found
+        if str(each.pid) in over
+        or (not number and running.get(f"/proc/{each.pid}/exe", "") in files)
+    }
