@@ -18,6 +18,7 @@ from hullcheck.facts.engine_parts import (
     EngineContainerd,
     data_root,
     engine_program,
+    own_programs,
     runtime_programs,
     unit_paths,
 )
@@ -71,15 +72,16 @@ def expect_file_recorded(audit: Audit, file: EngineFile) -> None:
 def test_audit_recording(audit: Audit) -> None:
     """Rules that are loaded record nothing while auditing is off, and what nobody reads, or
     what the queue had no room for, is not there on the day after."""
-    if not expect(audit.trouble, equals="", what="what stops the audit"):
+    state = audit.state
+    if not expect(state.trouble, equals="", what="what stops the audit"):
         return
-    heard = any(each.listens for each in audit.readers)
-    reader = "audit daemon" if audit.status["pid"] else "journal" if heard else "nobody"
+    heard = any(each.listens for each in state.readers)
+    reader = "audit daemon" if state.status["pid"] else "journal" if heard else "nobody"
     expect(reader, one_of=("audit daemon", "journal"), what="reader of the kernel's records")
-    expect(audit.status["lost"], equals=0, what="records lost since the start")
-    limit = audit.status["backlog_limit"]
+    expect(state.status["lost"], equals=0, what="records lost since the start")
+    limit = state.status["backlog_limit"]
     if limit:
-        expect(audit.status["backlog"], at_most=limit - 1, what="records that wait")
+        expect(state.status["backlog"], at_most=limit - 1, what="records that wait")
 
 
 @control(
@@ -139,14 +141,11 @@ def test_audit_run_containerd(audit: Audit, engine_containerd: EngineContainerd)
     fix="Add -w DATA-ROOT -p wa -k docker to a file in /etc/audit/rules.d and run augenrules "
     "--load. Rules -a never,exit -F exe=… for dockerd and containerd may go before it.",
 )
-def test_audit_data_root(
-    audit: Audit, docker: DockerEngine, engine_containerd: EngineContainerd
-) -> None:
+def test_audit_data_root(audit: Audit, docker: DockerEngine) -> None:
     """Images, volumes and every container's files lie in the data root; a program put there
     runs in a container tomorrow. The engine's own writing may be left out of the record."""
     root = data_root(docker)
-    own = [engine_program(docker), *engine_containerd.programs]
-    exempt = {path for file in own for path in (file.path, file.resolved)}
+    exempt = {path for file in own_programs(docker) for path in (file.path, file.resolved)}
     expect_recorded(audit, [root], CHANGES, f"no such file: {root}", exempt)
 
 

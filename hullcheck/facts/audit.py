@@ -25,9 +25,10 @@ STATUS = want("auditctl -s", meaning=(0, 1, 4, 127, 255))
 NETLINK = want("cat /proc/net/netlink")
 PLACE = want("stat -L -c %i /proc/self/ns/pid")
 FILES = want("grep -H '' /etc/audit/audit.rules /etc/audit/rules.d/*.rules", meaning=(0, 1, 2))
+WANTS = (RULES, STATUS, NETLINK, PLACE, MACHINE, FILES)
 
 NUMBERS = ("enabled", "pid", "lost", "backlog", "backlog_limit")
-WORDS = {"w": "changes", "a": "changes of attributes", "x": "execution"}
+WORDS = {"w": "writing", "a": "attribute changes", "x": "execution"}
 
 AUDIT = "9"
 """NETLINK_AUDIT in linux/netlink.h."""
@@ -46,7 +47,7 @@ SENDERS = frozenset({
 SLACK = 1.5
 """Seconds by which a start time may be off."""
 
-_ENGINES = re.compile("docker|containerd|runc|/etc|/var|/run|/usr|/lib")
+_ENGINES = re.compile("docker|containerd|runc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ class Reader:
     listens: bool
 
 
-@dataclass(frozen=True)
-class Audit:
-    """The audit system of a host.
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the kernel's audit system is set to.
 
     :param trouble: why the kernel records nothing at all; empty if it does.
     :param status: what ``auditctl -s`` says: enabled, pid, lost, backlog, backlog_limit.
@@ -67,12 +68,28 @@ class Audit:
     :param arches: the kinds of program that the machine may run: b64, b32.
     """
 
-    host: Host = field(repr=False)
     trouble: str
     status: Mapping[str, int]
     rules: tuple[Rule, ...]
     arches: tuple[str, ...]
     readers: tuple[Reader, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit system of a host."""
+
+    host: Host = field(repr=False)
+
+    @fact
+    def state(self) -> State:
+        """What it is set to. :raises Unknown: that cannot be seen, and there may be rules."""
+        return _state(self.host)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that are loaded. Raises like :attr:`state`."""
+        return self.state.rules
 
     @fact
     def configured(self) -> dict[str, tuple[Rule, ...]]:
@@ -98,15 +115,15 @@ class Audit:
         :param exempt: programs whose own doings a rule may hide.
         :raises Unknown: it cannot be told, see :meth:`_late`.
         """
-        if self.trouble:
-            return [self.trouble]
+        if self.state.trouble:
+            return [self.state.trouble]
         place = _on_host(self.host, target)
         paths = self._paths(place)
         known = dict(zip(paths, Files(self.host).all(paths), strict=True))
         found = [f"{rule} keeps records from being made" for rule in self.rules if rule.blinds]
         outcomes: dict[str, list[tuple[str, str]]] = {}
         for perm in need:
-            for arch in self.arches:
+            for arch in self.state.arches:
                 said = self._outcome(place, perm, arch, known, exempt)
                 outcomes.setdefault(said, []).append((perm, arch))
         doubts = [said[1:] for said in outcomes if said.startswith("?")]
@@ -175,7 +192,7 @@ class Audit:
         if rule.kind != "watch" or place is None or place.kind != "directory":
             return ""
         processes: Processes = get(self.host, "processes")
-        daemon = processes.get(self.status["pid"]) if self.status["pid"] else None
+        daemon = processes.get(self.state.status["pid"]) if self.state.status["pid"] else None
         text = session_of(self.host).ask(_birth(rule.path))[0].text.strip()
         if daemon is None or not text.isdecimal() or int(text) <= daemon.started + SLACK:
             return ""
@@ -187,9 +204,10 @@ class Audit:
     def _what(self, pairs: list[tuple[str, str]]) -> str:
         perms = list(dict.fromkeys(perm for perm, _ in pairs))
         arches = {arch for _, arch in pairs}
-        words = " and ".join(WORDS[perm] for perm in perms)
+        *most, last = (WORDS[perm] for perm in perms)
+        words = f"{', '.join(most)} and {last}" if most else last
         whom = {"b64": " by 64-bit programs", "b32": " by 32-bit programs"}
-        return words if len(arches) == len(self.arches) else words + whom[min(arches)]
+        return words if len(arches) == len(self.state.arches) else words + whom[min(arches)]
 
     def _hints(self, target: File, known: Mapping[str, File]) -> Iterator[str]:
         """Say which rules seem to be for a file, and are not: those for a link to it, and those
@@ -256,22 +274,22 @@ def _birth(path: str) -> Want:
 
 @provide
 def audit(host: Host) -> Audit:
-    """The kernel's audit system.
+    """The kernel's audit system."""
+    session_of(host).foresee(*WANTS)
+    return Audit(host)
 
-    :raises Unknown: its rules cannot be listed, and there may be some.
-    """
+
+def _state(host: Host) -> State:
     session = session_of(host)
-    rules, status, netlink, place, _, machine = session.ask(
-        RULES, STATUS, NETLINK, PLACE, FILES, MACHINE
-    )
+    rules, status, netlink, place, machine, _ = session.ask(*WANTS)
     readers = _readers(netlink)
     arches = ("b64", "b32") if machine.text.strip() == "x86_64" else _own_arch(machine.text.strip())
     if readers is None:
         boot = get(host, "kernel").cmdline.get("audit", ("",))[-1]
         why = f"it was booted with audit={boot}" if boot in ("0", "off") else "it was built without"
-        return Audit(host, f"the kernel cannot audit: {why}", {}, (), arches, ())
+        return State(f"the kernel cannot audit: {why}", {}, (), arches, ())
     if rules.exit == 127:
-        return Audit(host, _without_tool(host, place, readers), {}, (), arches, readers)
+        return State(_without_tool(host, place, readers), {}, (), arches, readers)
     for each in (rules, status):
         if each.exit:
             raise Unknown(
@@ -284,7 +302,7 @@ def audit(host: Host) -> Audit:
     Files(host).foresee(hints)
     session.foresee(*map(_birth, hints))
     off = "" if numbers["enabled"] else "auditing is switched off (auditctl -s: enabled 0)"
-    return Audit(host, off, numbers, loaded, arches, readers)
+    return State(off, numbers, loaded, arches, readers)
 
 
 def _own_arch(machine: str) -> tuple[str, ...]:

@@ -16,9 +16,17 @@ from hullcheck.facts.files import File, Files
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import fact, get, provide_each
 from hullcheck.facts.sockets import Sockets
+from hullcheck.transport import read, session_of, want
 from hullcheck.verdict import Object
 
-__all__ = ["EngineContainerd", "data_root", "engine_program", "runtime_programs", "unit_paths"]
+__all__ = [
+    "EngineContainerd",
+    "data_root",
+    "engine_program",
+    "own_programs",
+    "runtime_programs",
+    "unit_paths",
+]
 
 PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """The PATH of a systemd service (systemd.exec(5)); containerd and its shims look along it."""
@@ -98,12 +106,24 @@ class EngineContainerd:
 def engine_containerd(host: Host) -> Sequence[EngineContainerd]:
     """Each containerd that a Docker engine uses."""
     Files(host).foresee([CONFIG, STATE, *_places(USUAL)])
+    processes: Processes = get(host, "processes")
+    for each in processes:
+        if each.name == "containerd":
+            base = f"/proc/{each.pid}"
+            exe = want(f"readlink -nv {base}/exe", meaning=(0, 1))
+            session_of(host).foresee(read(f"{base}/cmdline"), exe)
     return [EngineContainerd(host, socket) for socket in get(host, "containerd_socket")]
 
 
 def engine_program(engine: DockerEngine) -> File:
     """Return the program of an engine that runs."""
     return _file(engine, _existing(engine.process.exe))
+
+
+def own_programs(engine: DockerEngine) -> list[File]:
+    """Return the programs that write an engine's data: its own, and every containerd's."""
+    found: list[EngineContainerd] = get(engine.host, "engine_containerd")
+    return [engine_program(engine), *(file for each in found for file in each.programs)]
 
 
 def data_root(engine: DockerEngine) -> File:
