@@ -1,11 +1,17 @@
 """How containers are run and looked after."""
 
+import re
+
 from hullcheck.control import control, expect
 from hullcheck.facts.containers import Container
-from hullcheck.facts.processes import Gone, Process
+from hullcheck.facts.programs import Program, catalogue
 
-REMOTE_SHELLS = frozenset({"dropbear", "sshd", "sshd-session", "sshd-auth", "telnetd", "in.telnetd",
-                           "rshd", "in.rshd", "tinysshd"})  # fmt: skip
+from .running import expect_none
+
+SSH = catalogue("sshd", "sshd-session", "sshd-auth", "dropbear", "dropbearmulti", "tinysshd",
+                "lshd", "wolfsshd", "sshpiperd")  # fmt: skip
+_TITLE = re.compile(r"\[listener\] \d+ of \d+-\d+ startups|: \S+ \[(?:priv|preauth|net)\]$")
+"""How sshd titles its processes (sshd.c, monitor.c of OpenSSH), whatever its file is called."""
 
 
 @control(
@@ -34,23 +40,9 @@ def test_ssh_daemon(container: Container) -> None:
     """A login server in a container brings keys, accounts and logs that nobody rotates or
     reads. The host's kernel tells what runs, under whatever name, without a program in the
     container being asked or run."""
-    container.need_running()
-    container.look_up()
-    found = [str(process) for process in container.processes if _logs_in(process)]
-    expect(found, equals=[], what="remote login servers")
+    expect_none(container, "remote login servers", _logs_in)
 
 
-def _logs_in(process: Process) -> bool:
-    names = {process.name}
-    try:
-        names.add(_base(process.exe.removesuffix(" (deleted)")))
-        words = process.cmdline
-        # sshd and dropbear rewrite their command lines: "sshd: /usr/sbin/sshd -D [listener]".
-        names |= {_base(word).rstrip(":") for part in words[:2] for word in part.split(" ")[:2]}
-    except Gone:
-        pass
-    return bool(names & REMOTE_SHELLS)
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
+def _logs_in(program: Program) -> str:
+    own = ", ".join(sorted(program.names & SSH))
+    return own or ("sshd by its title" if _TITLE.search(program.title) else "")

@@ -31,7 +31,17 @@ class Policy:
     :param devices: device files of the host that containers may be given.
     :param published_ports: ports of the host that containers may publish; [] is none.
     :param engines: whose containers may run: docker, podman, containerd, cri-o, runc, lxc …
+    :param administration_ports: ports on which nothing in a container may listen, in place of the
+        usual ones of login servers, remote desktops, debuggers and engines.
+    :param maximum_container_age: days that a container may run before it is replaced.
+    :param plain_variables: environment variables that hold no secret, whatever their names say.
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
+    :param swarm: whether engines may be in a swarm.
+    :param swarm_managers: how many managers a swarm is to have.
+    :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
+    :param swarm_ca_days: how old the root of a swarm's authority may be; a key that signs is to
+        serve for at most three years (NIST SP 800-57 Part 1, table 1).
+    :param swarm_unlock_key_days: how old the key that unlocks a swarm's managers may be.
     """
 
     trusted_users: tuple[str, ...] | None = None
@@ -44,7 +54,15 @@ class Policy:
     devices: tuple[str, ...] = ()
     published_ports: tuple[int, ...] | None = None
     engines: tuple[str, ...] | None = None
+    administration_ports: tuple[int, ...] | None = None
+    maximum_container_age: int | None = None
+    plain_variables: tuple[str, ...] = ()
     minimum_engine_version: str | None = None
+    swarm: bool | None = None
+    swarm_managers: int | None = None
+    swarm_certificate_days: int = 90
+    swarm_ca_days: int = 1095
+    swarm_unlock_key_days: int | None = None
 
     def merged(self, values: Mapping[str, Any]) -> Policy:
         """Return this policy with some values replaced; a list replaces a list."""
