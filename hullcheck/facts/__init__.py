@@ -20,6 +20,8 @@ from hullcheck.facts import (  # noqa: F401
     processes,
     runtime_sockets,
     sockets,
+    swarm,
+    swarm_parts,
 )
 from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 
