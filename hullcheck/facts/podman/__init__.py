@@ -4,4 +4,8 @@ podman itself is never run: it writes locks and state.
 """
 
 # Importing a module registers what it provides.
-from hullcheck.facts.podman import places, store  # noqa: F401
+from hullcheck.facts.podman import places, quadlets, store  # noqa: F401
+from hullcheck.facts.podman.engine import Podman
+from hullcheck.facts.podman.quadlets import Quadlet
+
+__all__ = ["Podman", "Quadlet"]

@@ -31,31 +31,48 @@ PROGRAMS = (
 )  # fmt: skip
 
 SYSTEM = ("/etc/containers", "/usr/share/containers", "/run/containers/systemd")
+UNIT_PLACES = (
+    "/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd",
+)  # fmt: skip
+"""Where units of the system and of all users lie, the strongest first; systemd.unit(5)."""
+
+USER_UNITS = ".config/systemd/user"
+UNITS = ("podman.socket", "podman.service")
 
 LARGEST = 2048
 """Files of more blocks of 512 bytes are not read."""
+
+END = "= end"
 
 _HOMES = (
     "{ { getent passwd || cat /etc/passwd; } 2>/dev/null | cut -d: -f6; printf '%s\\n' /home/*; }"
     " | grep '^/' | sort -u"
 )
-_STAT = "stat -L -c '= %u %a %s %n'"
-END = "= end"
+_OF_HOMES = "s|/*$||;h;" + "".join(
+    f"g;s|$|/{path}|p;"
+    for path in (
+        USER_CONFIG,
+        *(f"{USER_UNITS}/{unit}{end}" for unit in UNITS for end in ("", ".d")),
+    )
+)
+_OF_UNITS = (f"{place}/{kind}/podman.*" for place in UNIT_PLACES for kind in ("system", "user"))
+_OF_SYSTEM = " ".join((*SYSTEM, "/run/user/*/containers/systemd", *_OF_UNITS))
+_QUIETLY = "2>&1 >&3 | grep -avE '(No such file or|Not a) directory$' >&2; } 3>&1"
 
 CONFIGURATION = want(
-    f"{{ printf '%s\\n' {' '.join(SYSTEM)} /run/user/*/containers/systemd;"
-    f" {_HOMES} | sed 's|/*$|/{USER_CONFIG}|'; }} | tr '\\n' '\\0' | xargs -0 sh -c '"
+    f"{{ {{ {{ printf '%s\\n' {_OF_SYSTEM}; {_HOMES} | sed -n '{_OF_HOMES}'; }}"
+    " | tr '\\n' '\\0' | xargs -0 sh -c '"
     'exec find -L "$@" -maxdepth 6 -type f \\( -name "*.conf" -o -name policy.json'
-    ' -o -name "*.container" -o -name "*.kube" -o -name "*.pod" \\)'
-    ' -exec stat -L -c "= %u %a %s %n" {} +'
-    f" -size -{LARGEST + 1} -exec grep -aH \"\" {{}} +' sh; echo '{END}'"
+    ' -o -name "*.container" -o -path /etc/containers/seccomp.json -o -name podman.socket'
+    ' -o -name podman.service \\) -exec stat -L -c "= %u %a %s %n" {} +'
+    f" -size -{LARGEST + 1} -exec grep -aH \"\" {{}} +' sh; }} {_QUIETLY}; echo '{END}'"
 )
 """``= UID MODE SIZE PATH`` of every file of configuration, and its lines after its name."""
 
 STORES = want(
-    f"{{ printf '%s\\n' / {' '.join(PROGRAMS)} {ROOT_STORE};"
-    f" {_HOMES} | sed 's|/*$|/{USER_STORE}|'; }} | tr '\\n' '\\0' | xargs -0 {_STAT} --;"
-    f" echo '{END}'"
+    f"{{ {{ {{ printf '%s\\n' / {' '.join(PROGRAMS)} {ROOT_STORE};"
+    f" {_HOMES} | sed 's|/*$|/{USER_STORE}|'; }} | tr '\\n' '\\0'"
+    f" | xargs -0 stat -L -c '= %u %a %s %n' --; }} {_QUIETLY}; echo '{END}'"
 )
 """``= UID MODE SIZE PATH`` of every program and default store of Podman that exists."""
 

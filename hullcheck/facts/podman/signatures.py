@@ -1,0 +1,79 @@
+"""containers-policy.json(5): which images may be pulled, and by whose signature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.accounts import User
+from hullcheck.facts.podman.places import Places
+from hullcheck.facts.podman.settings import own_directory
+
+__all__ = ["Signatures", "read_signatures"]
+
+ANYTHING = "insecureAcceptAnything"
+REMOTE = ("docker", "atomic")
+"""Transports that bring images from other machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """:param anywhere: what takes images from any registry, unsigned: ``default`` or a transport.
+    :param scopes: the registries and repositories from which images are taken unsigned.
+    """
+
+    path: str
+    anywhere: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+
+def read_signatures(places: Places, user: User) -> Signatures:
+    """Return the policy that counts for one user; their own file counts in place of /etc's.
+
+    :raises NotApplicable: there is none, and so nothing can be pulled.
+    :raises Unknown: it cannot be read, or Podman would refuse it.
+    """
+    tried = (f"{own_directory(user)}/policy.json", "/etc/containers/policy.json",
+             "/usr/share/containers/policy.json")  # fmt: skip
+    path = next((each for each in tried if places.text(each) is not None), "")
+    if not path:
+        raise NotApplicable("there is no policy.json: Podman pulls nothing without one")
+    return parse_policy(path, places.text(path) or "")
+
+
+def parse_policy(path: str, text: str) -> Signatures:
+    """Read a policy. :raises Unknown: it is none; duplicate keys make it none too."""
+    try:
+        values = json.loads(text, object_pairs_hook=_once)
+        transports = values.get("transports") or {}
+        remote = {name: transports[name] for name in REMOTE if name in transports}
+        # A default does not count for a transport that has its own.
+        anywhere = [name for name, scopes in remote.items() if _takes(scopes.get("", [None]))]
+        if _takes(values["default"]) and not all("" in remote.get(name, {}) for name in REMOTE):
+            anywhere.insert(0, "default")
+        scopes = [
+            scope
+            for scopes in remote.values()
+            for scope, wanted in scopes.items()
+            if scope and _takes(wanted)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Unknown(f"{path} is no policy of signatures") from None
+    return Signatures(path, tuple(anywhere), tuple(sorted(set(scopes))))
+
+
+def _takes(requirements: Any) -> bool:
+    """Whether an image without a signature meets all of some requirements."""
+    if not isinstance(requirements, list) or not requirements:
+        raise TypeError("requirements")
+    return all(isinstance(each, dict) and each["type"] == ANYTHING for each in requirements)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
