@@ -1,0 +1,101 @@
+"""subuid(5) and subgid(5): the ids that each user's containers may use beside the user's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from testinfra.host import Host
+
+from hullcheck.control import Unknown
+from hullcheck.facts.accounts import Accounts, User
+from hullcheck.facts.registry import get, provide
+from hullcheck.transport import Answer, read, session_of
+
+__all__ = ["SubordinateIds", "parse_subordinate", "subordinate_ids"]
+
+FILES = ("/etc/subuid", "/etc/subgid")
+_ABSENT = "No such file or directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One line: ``count`` ids from ``first`` on are a user's."""
+
+    owner: str
+    first: int
+    count: int
+
+    @property
+    def ids(self) -> range:
+        return range(self.first, self.first + self.count)
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.first + self.count - 1}"
+
+
+def parse_subordinate(path: str, text: str) -> list[Range]:
+    """Read a file of ranges. :raises Unknown: a line is none."""
+    found = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        owner, _, rest = line.partition(":")
+        first, _, count = rest.partition(":")
+        if not (owner and re.fullmatch(r"\d{1,10}", first) and re.fullmatch(r"\d{1,10}", count)):
+            raise Unknown(f"{path} has a line that names no range: {line[:60]!r}")
+        found.append(Range(owner, int(first), int(count)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SubordinateIds:
+    """:param ranges: of each file, in its order."""
+
+    ranges: Mapping[str, list[Range]]
+    accounts: Accounts
+
+    def conflicts(self, user: User) -> list[str]:
+        """Return what some of a user's ids are besides, one sentence each; [] if nothing."""
+        return [each for path in FILES for each in self._of(path, user)]
+
+    def _of(self, path: str, user: User) -> Iterator[str]:
+        names = (user.name, str(user.uid))
+        own = [each for each in self.ranges[path] if each.owner in names and each.count]
+        others = [each for each in self.ranges[path] if each.owner not in names]
+        accounts = self.accounts.groups if path == "/etc/subgid" else self.accounts.users
+        for mine in own:
+            for other in others:
+                if mine.first < other.ids.stop and other.first < mine.ids.stop:
+                    yield f"{mine} in {path}: {other.owner} has {other}"
+            for account in accounts:
+                number = account.gid if path == "/etc/subgid" else getattr(account, "uid", -1)
+                if number in mine.ids:
+                    yield f"{mine} in {path}: {number} is {account}"
+
+
+@provide
+def subordinate_ids(host: Host) -> SubordinateIds:
+    """The ranges of all users.
+
+    :raises Unknown: they cannot be read, or come from another service than the files.
+    """
+    *answers, services = session_of(host).ask(*map(read, FILES), read("/etc/nsswitch.conf"))
+    if services.exit and not services.complaint.endswith(_ABSENT):
+        raise Unknown(f"/etc/nsswitch.conf cannot be read: {services.complaint}")
+    line = re.search(r"^subid:(.*)$", services.text, re.MULTILINE)
+    if line and line[1].split() not in ([], ["files"]):
+        raise Unknown(f"subordinate ids come from {line[1].strip()}, not from files")
+    ranges = {path: _ranges(path, each) for path, each in zip(FILES, answers, strict=True)}
+    return SubordinateIds(ranges, get(host, "accounts"))
+
+
+def _ranges(path: str, answer: Answer) -> list[Range]:
+    if answer.exit == 0:
+        if answer.text and not answer.text.endswith("\n"):
+            raise Unknown(f"{path} ends in the midst of a line")
+        return parse_subordinate(path, answer.text)
+    if answer.complaint.endswith(_ABSENT):
+        return []
+    raise Unknown(f"{path} cannot be read: {answer.complaint}")
