@@ -49,7 +49,7 @@ LIST = want(
     'set -- "$@" /proc/${p%%/*}/cwd/../../../io.containerd.runtime.v[12].*; done; '
     "r=$(stat -L -c '%d:%i %u %n' \"$@\"); "
     '[ -z "$r" ] || { printf "%s\\n" "$r" | sed "s/^/root /"; '
-    'f=$(printf "%s\\n" "$r" | sort -s -u -k1,1 | cut -d" " -f3-); '
+    'f=$(printf "%s\\n" "$r" | sort -u -k1,1 | cut -d" " -f3-); '
     'for p in $f; do case $p in /proc/*) l=${p%%/../*}; printf "cwd %s " $l; '
     "readlink -n $l | tr '\\n' '?'; echo;; esac; done; "
     "find -H $f -mindepth 3 -maxdepth 3 -type f \\( -name config.json -o -name init.pid \\)"
@@ -144,7 +144,8 @@ def bundles(host: Host) -> list[Bundle]:
     claims += [each for process in monitors for each in _monitored(process)]
     known = {each.path for each in found}
     found += _raw(host, {each.path: each for each in claims if each.path not in known})
-    return sorted(found, key=lambda each: each.path)
+    by_path = {each.path: each for each in reversed(found)}
+    return [by_path[path] for path in sorted(by_path)]
 
 
 def _whole(answer: Answer) -> None:
