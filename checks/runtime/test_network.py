@@ -16,7 +16,7 @@ def _published(container: Container) -> Iterator[tuple[str, str, str]]:
     Of a container that runs the engine tells what it did; else what was asked for counts, where
     no port means any free one.
     """
-    container.need_docker("list of published ports")
+    container.need_docker("published ports")
     settings = container.inspect.get("NetworkSettings") or {}
     ports = settings.get("Ports") if container.running else container.asked("PortBindings", {})
     for inner, bindings in (ports or {}).items():
@@ -103,7 +103,7 @@ def test_published_address(container: Container) -> None:
 def test_default_bridge(container: Container, containers: list[Container]) -> None:
     """On the default bridge everything that did not say otherwise meets, and can reach each
     other's ports and forge each other's packets."""
-    container.need_docker("name of its network")
+    container.need_docker("network")
     network = "the engine's default" if _bridged(container, containers) else "another"
     expect(network, equals="another", what="its network")
 

@@ -107,7 +107,12 @@ class Container:
     def need_docker(self, what: str) -> None:
         """Leave a control about something that only Docker keeps of a container."""
         if self.docker is None:
-            raise NotApplicable(f"{self.keeper} keeps no {what} with it that could be read")
+            raise NotApplicable(f"only Docker tells the {what} of its containers")
+
+    @property
+    def described(self) -> bool:
+        """Whether anybody told what was asked for."""
+        return bool(self.inspect["HostConfig"])
 
     @property
     def rootless(self) -> bool:
