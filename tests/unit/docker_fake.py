@@ -22,6 +22,7 @@ from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE, OWN
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from tests.unit.fake import Reply, host_with
+from tests.unit.podman_fake import no_podman
 
 SOCKET = "/run/docker.sock"
 BOOT = 1_700_000_000
@@ -119,7 +120,7 @@ def docker_answers(
     """
     everyone = [Program(1, "/usr/lib/systemd/systemd", ("/sbin/init",), cgroup="/init.scope")]
     everyone += list(programs)
-    answers = _kernel(everyone, set(hidden))
+    answers = {**no_podman(), **_kernel(everyone, set(hidden))}
     if daemons is None:
         daemons = {f"unix://{path}": Daemon() for each in programs for path in each.unix}
     for address, daemon in daemons.items():
