@@ -140,13 +140,18 @@ def test_entered_process(container: Container) -> None:
 
 
 def _lost(container: Container, process: Process) -> list[str]:
-    """Return what holds a container's first process, and not this one."""
+    """Return what holds a container's first process, and not this one.
+
+    Whose pid namespace is another but no deeper one was not started in the container: somebody
+    gave a container of his own the same cgroup.
+    """
     init = container.init
     found = ["seccomp filter"] if process.seccomp == 0 and init.seccomp != 0 else []
     found += ["no_new_privs"] if init.no_new_privs and not process.no_new_privs else []
     for name in ("mnt", "pid", "net", "ipc", "uts", "user"):
         space = process.namespace(name)
-        if space != init.namespace(name) and space in container.outside(name):
+        beside = name == "pid" and 0 < len(process.nspid) <= len(init.nspid)
+        if space != init.namespace(name) and (beside or space in container.outside(name)):
             found.append(f"{name} namespace")
     return found
 

@@ -96,6 +96,17 @@ def test_who_enters_with_every_right_makes_no_privileged_container():
     assert status(privileged, host) == "pass"
 
 
+def test_another_container_in_the_same_cgroup_is_no_process_of_this_one():
+    """Raw runc with the cgroup of a container that an engine knows, and no more rights."""
+    first = {"mnt": 10002, "net": 10003, "pid": 10004, "user": 10005}
+    assert status(entered_process, running(None, Fake(101, APP, spaces=first))) == "pass"
+    assert status(entered_process, running(None, Fake(101, APP))) == "fail"
+    nested = Fake(102, APP, ppid=100)
+    deeper = nested.status().replace("102\t1", "102\t7\t1")
+    nested.status = lambda: deeper  # type: ignore[method-assign]
+    assert status(entered_process, running(None, nested)) == "pass"
+
+
 def test_privileged_by_other_means():
     """All capabilities are those of this kernel, not a literal mask."""
     assert status(privileged, running(Fake(100, APP, caps=ALL, bounding=ALL))) == "fail"
