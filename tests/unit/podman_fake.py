@@ -121,9 +121,12 @@ def no_podman() -> dict[str, Reply]:
     }
 
 
-def podman_host(also: Mapping[str, Reply] | None = None, **more: Any) -> Host:
-    """Return a host; see :func:`podman_answers`. ``also`` are further answers."""
-    return host_with({**podman_answers(**more), **(also or {})})
+def podman_host(
+    also: Mapping[str, Reply] | None = None, base: Mapping[str, Reply] | None = None, **more: Any
+) -> Host:
+    """Return a host; see :func:`podman_answers`. ``also`` are further answers, ``base`` those
+    that count less."""
+    return host_with({**(base or {}), **podman_answers(**more), **(also or {})})
 
 
 def verdict(
