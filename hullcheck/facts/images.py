@@ -17,12 +17,14 @@ from hullcheck.verdict import Object
 if TYPE_CHECKING:
     from hullcheck.facts.docker.engine import DockerEngine
 
-__all__ = ["Image", "Reference", "Step", "image", "images", "moment", "parse_reference"]
+__all__ = [
+    "UNDATED", "Image", "Reference", "Step", "image", "images", "moment", "parse_reference",
+]  # fmt: skip
 
 HUB = "docker.io"
 UNDATED = datetime(1980, 1, 3, tzinfo=UTC)
 """Builders that make the same image every time date it at the beginning of an epoch: Unix's, of
-1970 (Bazel, ko, Jib), or that of FAT and ZIP, 1980; an engine tells the year 1 where none is."""
+1970 (Bazel, ko, Jib), or that of FAT and ZIP, 1980."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,12 @@ def parse_reference(text: str) -> Reference:
 
 
 def moment(text: str) -> datetime | None:
-    """Return an RFC 3339 time, to the second; None if there is none."""
+    """Return an RFC 3339 time; None if there is none. An engine tells the year 1 for that."""
     try:
-        found = datetime.fromisoformat(text[:19])
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.year > 1 else None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)) if found.year > 1 else None
 
 
 class Image:

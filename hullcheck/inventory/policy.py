@@ -35,6 +35,20 @@ class Policy:
         usual ones of login servers, remote desktops, debuggers and engines.
     :param maximum_container_age: days that a container may run before it is replaced.
     :param plain_variables: environment variables that hold no secret, whatever their names say.
+    :param registries: where images may come from: registries, parts of them or repositories, such
+        as registry.example:5000, docker.io/library or ghcr.io/acme/app.
+    :param base_images: what images may be built on, written likewise, or as the id (sha256:…) of
+        an image that was made here; without it, whatever comes from ``registries``.
+    :param image_signers: who may sign images, as the engine names signers: an e-mail address, the
+        URI of a workflow or of an owner, DHI.
+    :param verified_images: digests (sha256:…) of images whose signatures the site has verified.
+    :param maximum_image_age: days after which an image must have been built again; a quarter.
+    :param maximum_unused_images: how many images may lie on an engine that no container uses.
+    :param maximum_stopped_containers: how many containers may lie on an engine and not run.
+    :param maximum_stopped_age: days after which a container that does not run is forgotten.
+    :param image_setuid_allowed: setuid and setgid programs that images may hold, by path or name.
+    :param image_programs_allowed: programs that images may hold though they serve intruders, by
+        path, name or kind: package manager, compiler, debugger, login server, network tool.
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
@@ -57,6 +71,16 @@ class Policy:
     administration_ports: tuple[int, ...] | None = None
     maximum_container_age: int | None = None
     plain_variables: tuple[str, ...] = ()
+    registries: tuple[str, ...] | None = None
+    base_images: tuple[str, ...] | None = None
+    image_signers: tuple[str, ...] | None = None
+    verified_images: tuple[str, ...] | None = None
+    maximum_image_age: int = 90
+    maximum_unused_images: int = 20
+    maximum_stopped_containers: int = 10
+    maximum_stopped_age: int = 30
+    image_setuid_allowed: tuple[str, ...] = ()
+    image_programs_allowed: tuple[str, ...] = ()
     minimum_engine_version: str | None = None
     swarm: bool | None = None
     swarm_managers: int | None = None

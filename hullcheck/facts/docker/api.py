@@ -194,7 +194,7 @@ class Api:
         ]
         parts = re.split(r"^# (.*)$", answer.text, flags=re.MULTILINE)
         told = dict(pairwise(parts)).get(image, "").strip()
-        if not told.endswith("\n."):
+        if told != "." and not told.endswith("\n."):
             errors = answer.evidence.stderr.decode("utf-8", "replace").splitlines()
             if any(_GONE.search(line) and image in line for line in errors):
                 raise NotApplicable("it was removed while it was looked at")
@@ -218,7 +218,7 @@ class Api:
         return [
             want(
                 f"for i in {' '.join(map(shlex.quote, images[first : first + HISTORIES]))}; do "
-                f'echo "# $i"; {one} | head -c {HISTORY_LIMIT}; echo; echo .; done',
+                f'echo "# $i"; {{ {one} && echo && echo .; }} | head -c {HISTORY_LIMIT}; echo; done',
                 seconds=60,
             )
             for first in range(0, len(images), HISTORIES)
