@@ -188,11 +188,11 @@ class Audit:
         ``-w`` on a path where nothing is yet watches one inode, also when this becomes a
         directory later; ``auditctl -l`` shows it like a watch of the tree.
         """
-        place = known.get(rule.path)
-        if rule.kind != "watch" or place is None or place.kind != "directory":
+        place, pid = known.get(rule.path), self.state.status["pid"]
+        if not pid or rule.kind != "watch" or place is None or place.kind != "directory":
             return ""
         processes: Processes = get(self.host, "processes")
-        daemon = processes.get(self.state.status["pid"]) if self.state.status["pid"] else None
+        daemon = processes.get(pid)
         text = session_of(self.host).ask(_birth(rule.path))[0].text.strip()
         if daemon is None or not text.isdecimal() or int(text) <= daemon.started + SLACK:
             return ""
