@@ -26,7 +26,7 @@ from hullcheck.facts.texts import lines_of
 from hullcheck.transport import Answer, read, session_of, want
 from hullcheck.transport.want import FILE_LIMIT
 
-__all__ = ["LIST", "Bundle", "bundles"]
+__all__ = ["FIRST", "LIST", "Bundle", "bundles"]
 
 STATES = (
     "/run/containerd", "/run/docker/containerd/daemon", "/run/k3s/containerd",
@@ -74,6 +74,9 @@ NESTED = 2
 NOBODY = 65534
 
 _CONMON = (("-c", "--cid"), ("-b", "--bundle"))
+FIRST = (LIST, HERE)
+"""What :func:`bundles` asks before all else."""
+
 _ROOT = re.compile(r"root (\d+:\d+) (\d+) (/.+)")
 _CWD = re.compile(r"cwd /proc/(\d+)/cwd (.*)")
 _SHIM = re.compile(r"/proc/(\d+)/cwd/")
@@ -123,7 +126,7 @@ def bundles(host: Host) -> list[Bundle]:
 
     :raises Unknown: a directory of them cannot be read (needs root).
     """
-    answer, _ = session_of(host).ask(LIST, HERE)
+    answer, _ = session_of(host).ask(*FIRST)
     processes: Processes = get(host, "processes")
     _whole(answer)
     lines = lines_of(answer)

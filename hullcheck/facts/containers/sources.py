@@ -10,7 +10,7 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import namespaces
-from hullcheck.facts.bundles import Bundle
+from hullcheck.facts.bundles import FIRST, Bundle
 from hullcheck.facts.containers.container import Container
 from hullcheck.facts.containers.membership import owners
 from hullcheck.facts.containers.oci import described
@@ -19,6 +19,7 @@ from hullcheck.facts.keepers import Keeper, containerd_keeper, podman_keeper
 from hullcheck.facts.mounts import hidden_processes
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
+from hullcheck.transport.backend import session_of
 from hullcheck.verdict import Object
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def container(host: Host) -> Sequence[Container | Unseen]:
 
     :raises NotApplicable: there is certainly none, nor an engine that could run one.
     """
+    session_of(host).foresee(*FIRST)
     hidden = hidden_processes(get(host, "mounts"))
     if hidden:
         raise Unknown(f"not all that runs can be seen: {hidden}")
