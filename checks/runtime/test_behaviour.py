@@ -1,10 +1,11 @@
 """What is done in containers while they run."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from hullcheck.control import Unknown, control, expect
 from hullcheck.facts import descriptors, environment
 from hullcheck.facts.containers import Container
+from hullcheck.facts.processes import Processes
 from hullcheck.facts.programs import Program, catalogue, parent, programs, terminals, tracer
 from hullcheck.inventory.policy import Policy
 
@@ -63,6 +64,7 @@ CLIENTS = catalogue(
 SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "ksh93", "mksh", "zsh", "fish", "tcsh",
                     "csh", "busybox", "pwsh", "elvish", "nu"})  # fmt: skip
 
+DAY = 86400
 MAXIMUM_AGE = 90
 """Days that a container may run where the site has not said: a quarter, in which no distribution
 goes without a security update."""
@@ -161,7 +163,7 @@ def test_shells_from_outside(container: Container) -> None:
         if process is init or process.ppid in inside:
             continue
         terminal = known.get(process.pid)
-        typed = program.names & SHELLS and not (program.scripted or program.arguments)
+        typed = program.names & SHELLS and not program.scripted
         if terminal is None or (terminal and terminal != own) or typed:
             found.append(f"{process} of user {process.uids[1]}, started by {parent(process)}")
     expect(found, equals=[], what="sessions")
@@ -173,21 +175,22 @@ def test_shells_from_outside(container: Container) -> None:
     fix="Rebuild its image on an updated base and replace it; set the policy's "
     "maximum_container_age to the days between two of your updates.",
 )
-def test_container_age(container: Container, policy: Policy, started: datetime) -> None:
+def test_container_age(container: Container, policy: Policy, processes: Processes) -> None:
     """Containers are not patched but replaced. One that is old runs software with every flaw
     that became known since; started again it is still as old as the day it was created."""
     container.need_running()
-    born = datetime.fromtimestamp(container.init.started, UTC)
+    # The host's own time, by its own clock: the audit's processes have just been started there.
+    now = max(process.started for process in processes)
     created = _moment(str(container.inspect.get("Created") or ""))
-    oldest = min(born, created) if created else born
-    if oldest > started + timedelta(days=1):
-        raise Unknown(f"the host's clock says that it was started on {oldest:%Y-%m-%d}")
+    born = min(container.init.started, now if created is None else created)
+    if created is not None and created > now + DAY:
+        raise Unknown("it was created in the future: the host's clock was set back")
     limit = MAXIMUM_AGE if policy.maximum_container_age is None else policy.maximum_container_age
-    expect(max(0, (started - oldest).days), at_most=limit, what="its age in days")
+    expect(int((now - born) // DAY), at_most=limit, what="its age in days")
 
 
-def _moment(text: str) -> datetime | None:
-    """Return a moment that Docker tells; None if it tells none.
+def _moment(text: str) -> float | None:
+    """Return a moment that Docker tells in seconds since the epoch; None if it tells none.
 
     :raises Unknown: it makes no sense.
     """
@@ -197,7 +200,7 @@ def _moment(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise Unknown(f"the engine tells a strange time of creation: {text[:40]!r}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 @control(

@@ -40,7 +40,8 @@ class _Family:
 
 
 _FAMILIES = (
-    _Family(re.compile("(?:ba|da|a|k|z|mk)?sh|ksh93"), re.compile("-[A-Za-z]*c[A-Za-z]*"),
+    _Family(re.compile("(?:ba|da|a|k|z|mk|fi|c|tc|pw)?sh|ksh93|elvish|nu"),
+            re.compile("-[A-Za-z]*[cC][A-Za-z]*"),
             frozenset({"-o", "+o", "--rcfile", "--init-file"})),
     _Family(re.compile("(?:python|pypy)[0-9.]*"), re.compile("-[A-Za-z]*c"),
             frozenset({"-X", "-W", "-Q"}), re.compile("-[A-Za-z]*m")),
