@@ -142,7 +142,7 @@ def _source(mount: dict[str, Any]) -> str:
         return str(mount.get("Source") or "")
     driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
     options = driver.get("Options") or {}
-    bound = "bind" in re.split(r"[,\s]+", options.get("o", ""))
+    bound = {"bind", "rbind"} & set(re.split(r"[,\s]+", options.get("o", "")))
     return str(options.get("device", "")) if bound else ""
 
 

@@ -164,7 +164,7 @@ class Swarm:
     def nodes(self) -> list[dict[str, Any]]:
         """Every node of the swarm. Raises like :meth:`need_manager`."""
         self.need_manager()
-        found = listed(session_of(self.host).ask(*self.wants())[0], NODE)
+        found = listed(session_of(self.host).ask(self.wants()[0])[0], NODE)
         if not found:
             raise Unknown(f"{self.engine} manages a swarm and lists no node")
         return found
@@ -173,7 +173,7 @@ class Swarm:
     def services(self) -> list[dict[str, Any]]:
         """Every service of the swarm. Raises like :meth:`need_manager`."""
         self.need_manager()
-        return listed(session_of(self.host).ask(*self.wants())[1], SERVICE)
+        return listed(session_of(self.host).ask(self.wants()[1])[0], SERVICE)
 
     def wants(self) -> tuple[Want, Want]:
         """The questions that only a manager can answer."""
