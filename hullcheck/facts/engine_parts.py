@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from testinfra.host import Host
@@ -183,7 +184,7 @@ def _existing(exe: str) -> str:
 def _option(words: Sequence[str], names: Sequence[str]) -> str:
     """Return the last value of an option, written as ``NAME VALUE`` or ``NAME=VALUE``."""
     value = ""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         name, equals, inside = word.partition("=")
         if name in names:
             value = inside if equals else following

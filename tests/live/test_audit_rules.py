@@ -33,8 +33,9 @@ def host(systemd_v1: SystemdHost) -> Iterator[SystemdHost]:
     systemd_v1.run("install -D /dev/null /etc/docker/daemon.json")
     yield systemd_v1
     systemd_v1.run(
-        "rm -rf /etc/audit /usr/local/share/audit /usr/sbin/auditctl /etc/containerd/config.toml"
-        " /etc/docker/daemon.json; pkill -x -f 'auditd infinity' || true"
+        "kill $(sed -n 's/^pid //p' /usr/local/share/audit/status | grep -v '^0$') || true;"
+        " rm -rf /etc/audit /usr/local/share/audit /usr/sbin/auditctl /etc/containerd/config.toml"
+        " /etc/docker/daemon.json"
     )
 
 

@@ -56,6 +56,9 @@ LOOKALIKES = (
 """What a search of the list for a name takes for rules."""
 
 
+CONFIG = "f=/etc/containerd/config.toml; [ -e $f ] || install -D /dev/null $f"
+
+
 def install(
     host: OverlayHost,
     loaded: Iterable[str],
@@ -63,8 +66,11 @@ def install(
     enabled: int = 1,
     lost: int = 0,
     daemon: bool = True,
-) -> None:
-    """Let a host have an audit system with these rules loaded, and these in its files."""
+) -> str:
+    """Let a host have an audit system with these rules loaded, and these in its files.
+
+    :returns: the pid of what stands in for auditd, or 0.
+    """
     pid = "0"
     if daemon:
         started = "bash -c 'exec -a auditd sleep infinity' >/dev/null 2>&1 </dev/null & echo $!"
@@ -75,6 +81,7 @@ def install(
     text = "".join(f"{rule}\n" for rule in ("-D", "-b 8192", *written))
     host.write("/etc/audit/rules.d/docker.rules", text, 0o640)
     host.write("/usr/sbin/auditctl", SCRIPT, 0o755)
+    return pid
 
 
 def sound(host: OverlayHost) -> None:
