@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from hullcheck.facts.shell import SHELLS, Command
+from hullcheck.facts.shell import SHELLS, Command, script_of
 
 __all__ = ["only_updates_index", "unverified", "unverified_setting"]
 
@@ -127,6 +127,8 @@ def _updates(command: Command) -> bool:
 def _stands_by(command: Command) -> bool:
     if command.program in INDEX:
         return verb(command) in CLEANING
+    if command.program in SHELLS and (script_of(command.words) is not None or command.stdin):
+        return True
     return not command.words or command.program in BYSTANDERS
 
 
@@ -181,7 +183,7 @@ def _written(command: Command) -> str:
     if command.program in READERS:
         return ""
     for text in (*command.arguments, " ".join(command.arguments), command.stdin):
-        found = WRITTEN.search(text)
+        found = WRITTEN.search(text.replace("\\n", "\n"))
         if found:
             return f"{command.program} … {found[0].strip()}"
     return ""

@@ -130,6 +130,8 @@ class _Reader:
         if letter in " \t\r":
             self.end_word()
             self.at += 1
+        elif self.text.startswith("\\\n", self.at):
+            self.at += 2
         elif letter == "#" and self.word is None:
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
@@ -236,10 +238,10 @@ class _Reader:
             self.end_command()
             # What comes out of a group comes out of the last command in it.
             self.begin(self.last)
-        else:
+        elif operator != "\n" or self.word is not None or self.now.words or not self.now.after:
             self.end_command()
-            if operator == "\n":
-                self.documents()
+        if operator == "\n":
+            self.documents()
 
     def end_word(self) -> None:
         if self.word is None:

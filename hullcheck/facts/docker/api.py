@@ -215,10 +215,11 @@ class Api:
         docker = f"{_docker(self.address)} image history --no-trunc --human=false {_JSON} $i"
         curl, base = _curl(self.address)
         one = docker if self.client else f"{curl} {base}/images/$i/history"
+        whole = f"{{ {one} && echo && echo .; }} | head -c {HISTORY_LIMIT}"
         return [
             want(
                 f"for i in {' '.join(map(shlex.quote, images[first : first + HISTORIES]))}; do "
-                f'echo "# $i"; {{ {one} && echo && echo .; }} | head -c {HISTORY_LIMIT}; echo; done',
+                f'echo "# $i"; {whole}; echo; done',
                 seconds=60,
             )
             for first in range(0, len(images), HISTORIES)
