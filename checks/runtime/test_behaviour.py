@@ -62,7 +62,7 @@ CLIENTS = catalogue(
 )  # fmt: skip
 
 SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "ksh93", "mksh", "zsh", "fish", "tcsh",
-                    "csh", "busybox", "pwsh", "elvish", "nu"})  # fmt: skip
+                    "csh", "pwsh", "elvish", "nu"})  # fmt: skip
 
 DAY = 86400
 MAXIMUM_AGE = 90

@@ -24,7 +24,7 @@ __all__ = ["Program", "catalogue", "parent", "program", "programs", "terminals",
 COMM = 15
 """Bytes of a name that the kernel keeps."""
 
-_MANY = frozenset({"busybox", "busybox-static", "busybox.static", "toybox", "dropbearmulti"})
+_MANY = re.compile(r"(?:busybox|toybox).*|dropbearmulti|coreutils")
 _LOADER_VALUED = ("--library-path", "--argv0", "--preload", "--inhibit-rpath")
 _LOADER = re.compile(r"ld-linux.*|ld-musl.*|ld\.so.*|ld[0-9.]*-.*\.so.*|qemu-[a-z0-9_]+(-static)?")
 
@@ -170,7 +170,7 @@ def _called(words: list[str]) -> _Called:
         if family is not None:
             script = _script(words, family)
             return _Called(names | script.names, script.arguments, script.scripted)
-        if own not in _MANY and not _LOADER.fullmatch(own):
+        if not _MANY.fullmatch(own) and not _LOADER.fullmatch(own):
             break
         words = _after_options(words, _LOADER_VALUED)
     return _Called(names, words)

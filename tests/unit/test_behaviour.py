@@ -62,6 +62,7 @@ HIDDEN = {
     "a version in its name": (SSH, "/opt/sshd-9.6", ("a",), "a"),
     "busybox by name": (REMOTE, "/bin/busybox", ("telnetd", "-F"), "telnetd"),
     "busybox by argument": (REMOTE, "/bin/busybox", ("/bin/busybox", "telnetd"), "busybox"),
+    "busybox, copied": (REMOTE, "/tmp/busybox2 (deleted)", ("/tmp/busybox2", "telnetd"), "x"),
     "toybox": (REMOTE, "/bin/toybox", ("toybox", "telnetd"), "x"),
     "shell in a browser": (REMOTE, "/usr/bin/ttyd", ("ttyd", "-p", "80", "sh"), "ttyd"),
     "desktop": (REMOTE, "/usr/bin/Xtigervnc", ("Xvnc", ":1"), "Xtigervnc"),
@@ -180,6 +181,8 @@ def terminal(fake, number):
         (Fake(101, APP, name="fish"), ("fish", "-c", "x"), 0, "pass"),
         (Fake(101, APP, name="sh"), ("/bin/sh", "-c", "curl -f localhost"), 0, "pass"),
         (Fake(101, APP, name="sh"), ("/bin/sh", "/healthy.sh"), 0, "pass"),
+        (Fake(101, APP, name="wget"), ("wget", "-q", "localhost"), 0, "pass"),
+        (Fake(101, APP, name="busybox"), ("busybox", "sh"), 0, "fail"),
         (Fake(101, APP, name="sh", ppid=100), ("sh",), 34817, "pass"),
         (Fake(101, APP, name="x\\ny"), ("x",), None, "fail"),
     ],
@@ -190,7 +193,7 @@ def test_a_session_of_a_person(entered, argv, tty, expected):
         entered.stat = lambda: "101/stat:101 (x\n"
     else:
         terminal(entered, tty)
-    answers = process() | process("/bin/x", *argv, pid=101)
+    answers = process() | process("/bin/busybox", *argv, pid=101)
     answers["cd /proc && grep -aH '' /dev/null 101/stat"] = (
         "101/stat:101 (x\n101/stat:y) S 0 " + "0 " * 17 + "5 0\n"
     )
