@@ -41,7 +41,7 @@ def test_image_secrets(image: Image) -> None:
     paths and sizes leave the host, never what is in a file."""
     secrets = [each for each in files_of(image) if each.kind not in (SETUID, *PROGRAMS)]
     found = [
-        f"{each} ({each.kind}, {each.size} bytes{', deleted later' if each.deleted else ''})"
+        f"{each} ({each.kind}, {each.size} bytes{', deleted or replaced later' if each.deleted else ''})"
         for each in secrets
     ]
     expect(sorted(found), equals=[], what="files that hold secrets")

@@ -111,6 +111,8 @@ def _sweep(host: Host) -> tuple[Mapping[str, list[Entry]], Mapping[str, str]]:
         except (NotApplicable, Unknown):
             continue  # Its own finding says why.
     roots = sorted(uppers)
+    if not roots:
+        return {}, {}
     answer = session_of(host).ask(sweep(roots, TEST))[0]
     entries, broken = swept(answer, roots)
     found: dict[str, list[Entry]] = {root: [] for root in roots}

@@ -46,7 +46,11 @@ def sweep(roots: Sequence[str], test: str) -> Want:
     """Return a want for what is below some directories and passes a test of find.
 
     It is bounded in time and size, stays on the file system of each directory, and follows no link.
+
+    :raises ValueError: there is no directory; find would take the one it is in.
     """
+    if not roots:
+        raise ValueError("nothing to walk")
     names = " ".join(map(shlex.quote, roots))
     look = f"find {names} -xdev {test} -exec stat -c '%f %i %s %u %g %n\n//' -- {{}} +"
     return want(
