@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import ExitStack
 
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.population import populate
 from tests.live.hosts.systemd import SystemdHost
+from tests.live.hosts.zoo import zoo
 
-KINDS = ("overlay", "docker", "systemd-v1", "systemd-v2")
+KINDS = ("overlay", "docker", "zoo", "systemd-v1", "systemd-v2")
 
 
 def main() -> int:
@@ -24,7 +26,10 @@ def main() -> int:
     parser.add_argument("--populate", action="store_true", help="start sound, faulty and hiding")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with make(given) as host:
+    with ExitStack() as ends:
+        host = ends.enter_context(make(given))
+        if given.kind == "zoo" and isinstance(host, DockerHost):
+            ends.enter_context(zoo(host))
         if given.populate and isinstance(host, DockerHost):
             populate(host)
         print(host.describe(), flush=True)
@@ -39,7 +44,7 @@ def make(given: argparse.Namespace) -> OverlayHost:
     where = given.name or given.kind, given.address, given.port
     if given.kind == "overlay":
         return OverlayHost(*where)
-    if given.kind == "docker":
+    if given.kind in ("docker", "zoo"):
         return DockerHost(*where, bridge=given.bridge)
     return SystemdHost(*where, layout=given.kind[-2:], bridge=given.bridge)
 

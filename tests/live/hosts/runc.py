@@ -77,7 +77,7 @@ def apart(host: OverlayHost, name: str, *argv: str) -> int:
 
     Its command line ends in "# NAME", so that a person finds it in a list of processes.
     """
-    what = f"/bin/sh -c {WAIT} # {name}"
+    what = f"/bin/sh -c while :; do sleep 1000000; done # {name}"
     started = shlex.join([*argv, *what.split(" ", 2)])
     host.run(f"setsid {started} </dev/null >/dev/null 2>&1 &")
     found: list[int] = []

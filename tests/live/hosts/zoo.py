@@ -1,101 +1,18 @@
-"""A host full of containers, of four engines and of none, each with one fault or one evasion.
-
-Every one is sound but for what its row says, so that a verdict that is missing, or one too many,
-is told by its name.
-"""
+"""A host full of containers, of three engines and of none, each with one fault or one evasion."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hullcheck.facts.containers.membership import BIRTH
 from tests.live.hosts.docker import DockerHost
+from tests.live.hosts.exhibits import ALWAYS, DOCKER, OTHERS, PODMAN, SAFE, Row
 from tests.live.hosts.podman import Podman
-from tests.live.hosts.population import ALLOW_ALL, SOUND, enter
-from tests.live.hosts.runc import CONTAINERD, ROOT, apart, ctr, runc, unpack
-
-SAFE = (
-    *(each for each in SOUND if "health" not in each), "--network=none", "--health-cmd=true",
-    "--health-interval=1h",
-)  # fmt: skip
-
-LIMITS = ("--memory", "--memory-swap", "--pids-limit", "--cpus", "--cpu-shares")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One container of Docker's: what it is started with, and the controls that fail for it.
-
-    :param faults: control (without "runtime."): a part of what the finding says.
-    :param without: options of SAFE that it does not get.
-    """
-
-    options: tuple[str, ...]
-    faults: Mapping[str, str]
-    without: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    runs: bool = True
-
-
-def row(*options: str, **faults: str) -> Row:
-    return Row(options, {name.replace("_", "-"): said for name, said in faults.items()})
-
-
-FIRST_FAILS = "[ -e /tmp/x ] && exec sleep 1000002; : >/tmp/x; exit 1"
-"""A health check that fails once, and then takes for ever: quiet, and there is a second process
-that nobody may take for an intruder."""
-
-LOGIN = "printf sshd >/proc/self/comm; nc -l -p 22 & trap 'exit 0' TERM; while :; do wait; done"
-
-DOCKER: dict[str, Row] = {
-    "sound": row(),
-    "pid-host": row("--pid=host", host_pid="host"),
-    "net-host": row("--network=host", host_network="host"),
-    "ipc-host": row("--ipc=host", host_ipc="host"),
-    "uts-host": row("--uts=host", host_uts="host"),
-    "cgroupns-host": row("--cgroupns=host", host_cgroup_namespace="host"),
-    "all-caps": row("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--user=0",
-                    capabilities="every one", privileged="every one", root_user="0"),
-    "odd-spelling": row("--cap-add=cAp_sYs_PtRaCe", capabilities="CAP_SYS_PTRACE"),
-    "seccomp-off": row("--security-opt=seccomp=unconfined", seccomp=""),
-    "seccomp-all": row("--security-opt=seccomp=/srv/allow.json", seccomp=""),
-    "nnp-off": row("--security-opt=no-new-privileges=false", no_new_privileges="not set"),
-    "other-name": row("--volume=/run/docker.sock:/tmp/app.sock", engine_socket="/run/docker.sock"),
-    "behind-link": row("--volume=/srv/app-data:/data:ro", engine_socket="/run/docker.sock",
-                       host_paths="/run"),
-    "podmans-socket": row("--volume=/run/podman:/p", engine_socket="/run/podman/podman.sock",
-                          host_paths=""),
-    "containerds-socket": row(f"--volume={CONTAINERD}:/c.sock", engine_socket=CONTAINERD),
-    "etc-volume": row("--volume=innocent:/data", host_paths="/etc"),
-    "shared-mount": row("--volume=/srv/shared:/shared:shared", mount_propagation="shared"),
-    "device": row("--device=/dev/fuse", devices="fuse"),
-    "writable-proc": row("--security-opt=systempaths=unconfined", masked_paths="",
-                         read_only_paths="/proc/sys"),
-    "no-limits": Row((), dict.fromkeys(("memory-limit", "pids-limit", "cpu-limit"), "none"),
-                     without=LIMITS),
-    "as-root": row("--user=0", root_user="0"),
-    "disk-group": row("--group-add=6", supplementary_groups="disk"),
-    "nil-nothing": row("--label=docker.bench.security=1", "--cap-add=NET_ADMIN",
-                       capabilities="CAP_NET_ADMIN"),
-    "borrower": row("--network=container:net-host", "--pid=container:pid-host",
-                    "--ipc=container:ipc-host", host_network="host", host_pid="host",
-                    host_ipc="host", shared_namespaces=""),
-    "frozen": row("--cap-add=SYS_MODULE", capabilities="CAP_SYS_MODULE"),
-    "unhealthy": row(f"--health-cmd={FIRST_FAILS}", "--health-interval=1s", "--health-retries=1",
-                     "--health-timeout=24h", health_check="unhealthy"),
-    "login": Row((), {"ssh-daemon": "sshd"}, command=("sh", "-c", LOGIN)),
-    "entered": row(entered_process="every one", capabilities="every one", seccomp="",
-                   no_new_privileges="not set", root_user="0", entered_as_root=""),
-    "strayed": row(entered_process="every one", capabilities="every one", seccomp="",
-                   no_new_privileges="not set", root_user="0", entered_as_root=""),
-    "imitated": row(),
-    "never-started": Row(("--privileged",), {"privileged": "privileged", "capabilities": "",
-                         "seccomp": "", "masked-paths": "", "read-only-paths": "", "devices": ""},
-                         runs=False),
-    "spared": Row(("--oom-score-adj=-900",), {"oom-score": "-900"}, runs=False),
-    "many-files": Row(("--ulimit=nofile=9999999:9999999",), {"ulimits": "9999999"}, runs=False),
-}  # fmt: skip
+from tests.live.hosts.population import ALLOW_ALL, enter
+from tests.live.hosts.runc import ROOT, apart, ctr, runc, unpack
 
 PREPARE = """
 mkdir -p /srv/shared && mount --bind /srv/shared /srv/shared && mount --make-shared /srv/shared
@@ -112,22 +29,24 @@ docker inspect -f '{{json .State}}' unhealthy; exit 1
 """
 
 
+UNKNOWN_ID = "ab" * 32
+HIDDEN = "/run/hidden"
+
+
 @dataclass
 class Zoo:
     """What runs on a host after zoo(). Use as a context manager: what is frozen cannot be killed.
 
-    :param docker: id by name. ``podman``: the same. ``raw``, ``containerd``: pid by name.
-    :param unknown: pid by name, of containers that no engine and no runtime knows.
+    :param docker: id by name. ``podman``: the same.
+    :param others: pid by name, of the containers of containerd, raw runc and nobody.
     :param innocent: pid by name, of what looks like a container and is none.
-    :param intruders: pid by name of the Docker container that it is in.
+    :param intruders: pid by name, of what is in a container of Docker's and not of it.
     """
 
     host: DockerHost
     docker: dict[str, str] = field(default_factory=dict)
     podman: dict[str, str] = field(default_factory=dict)
-    raw: dict[str, int] = field(default_factory=dict)
-    containerd: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
     innocent: dict[str, int] = field(default_factory=dict)
     intruders: dict[str, int] = field(default_factory=dict)
 
@@ -137,30 +56,37 @@ class Zoo:
     def __exit__(self, *_: object) -> None:
         self.host.docker("unpause", "frozen", check=False)
 
+    @property
+    def faults(self) -> dict[str, Mapping[str, str]]:
+        """What must fail: {name of the object: {control: a part of what is said}}."""
+        told = {name: each.faults for name, each in (DOCKER | PODMAN).items()}
+        told |= {self.called(name): faults for name, faults in OTHERS.items()}
+        return {name: {**ALWAYS, **faults} for name, faults in told.items()}
+
+    def called(self, name: str) -> str:
+        """Return what a container that is not Docker's or Podman's is called in findings."""
+        if name == "disguised":
+            return UNKNOWN_ID[:12]
+        nameless = name in ("handmade", "own-pids")
+        return f"process {self.others[name]} (sh)" if nameless else name
+
 
 def zoo(host: DockerHost) -> Zoo:
-    """Start everything on a host of ours; returns when all runs."""
+    """Start everything on a host of ours; returns when all runs, and nothing is just starting."""
     made = Zoo(host)
     host.write("/srv/allow.json", ALLOW_ALL)
     host.run(PREPARE)
-    podman = Podman(host)
-    podman.prepare()
-    podman.serve()
     unpack(host)
+    start_podman(made, Podman(host))
+    start_others(made)
+    newest = time.monotonic()
+    made.innocent = start_innocent(host)
     made.docker = start_docker(host)
-    start_podman(made, podman)
-    start_rogues(made)
-    start_innocent(made)
-    made.intruders = {"entered": enter(host, "entered"), "strayed": stray(host, "strayed")}
+    made.intruders = start_intruders(made)
     host.run(UNHEALTHY)
     host.docker("pause", "frozen")
+    time.sleep(max(0.0, newest + BIRTH + 1 - time.monotonic()))
     return made
-
-
-def stray(host: DockerHost, container: str) -> int:
-    """Move a process into a container's namespaces, but not its cgroups; returns its pid."""
-    pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-    return apart(host, f"in-{container}", "nsenter", "-t", pid, "-m", "-p", "-n", "-i", "-u", "--")
 
 
 def start_docker(host: DockerHost) -> dict[str, str]:
@@ -170,7 +96,7 @@ def start_docker(host: DockerHost) -> dict[str, str]:
         verb = ("run", "-d") if each.runs else ("create",)
         argv = ["docker", *verb, "--name", name, *options_of(each), "busybox:1", *each.command]
         script.append(f'id=$({shlex.join(argv)}); echo {name} "$id"')
-    out = host.run("\n".join(script)).stdout
+    out = host.run("\n".join(script), timeout=120).stdout
     return dict(line.split() for line in out.splitlines())
 
 
@@ -186,51 +112,60 @@ def options_of(each: Row) -> list[str]:
     return [*(option for option in SAFE if option not in dropped), *each.options]
 
 
-PODMAN_SOUND = (
-    "--read-only", "--user=1000:1000", "--cap-drop=all", "--security-opt=no-new-privileges",
-    "--memory=64m", "--memory-swap=64m", "--pids-limit=50", "--cpu-shares=512",
-    "--health-cmd=true", "--health-interval=disable", "--cgroupns=private",
-)  # fmt: skip
-
-PODMAN_OPEN = (
-    "--pid=host", "--network=host", "--cap-add=all", "--cap-drop=SYS_RESOURCE",
-    "--security-opt=seccomp=unconfined", "--security-opt=unmask=ALL", "--volume=/etc:/host-etc",
-)  # fmt: skip
-
-
 def start_podman(made: Zoo, podman: Podman) -> None:
-    made.podman["pod-sound"] = podman.start("pod-sound", *PODMAN_SOUND)
-    made.podman["pod-open"] = podman.start("pod-open", *PODMAN_OPEN)
-    made.podman["pod-stopped"] = podman.create("pod-stopped", "--privileged")
+    podman.prepare()
+    podman.serve()
+    for name, each in PODMAN.items():
+        start = podman.start if each.runs else podman.create
+        made.podman[name] = start(name, *each.options)
 
 
-UNKNOWN_ID = "ab" * 32
-
-
-def start_rogues(made: Zoo) -> None:
+def start_others(made: Zoo) -> None:
+    """Start what Docker and Podman do not know."""
     host = made.host
-    bounding = host.run("sed -n 's/^CapBnd:.//p' /proc/1/status").stdout
-    every = int(bounding, 16)
-    hidden = "/run/hidden"
-    made.raw["rtB"] = runc(host, "rtB", capabilities=every)
-    made.raw["plain"] = runc(host, "plain")
-    made.raw["disguised"] = runc(
-        host, "disguised", state=hidden, cgroup=f"/docker/{UNKNOWN_ID}", capabilities=every
-    )
-    imitated = f"/docker/{made.docker['imitated']}"
-    made.raw["imitator"] = runc(host, "imitator", state=hidden, cgroup=imitated, capabilities=every)
-    made.containerd["odd1"] = ctr(host, "odd1", "--net-host")
-    made.containerd["odd2"] = ctr(host, "odd2", "--privileged")
-    made.unknown["handmade"] = apart(host, "handmade", "unshare", "-p", "-m", "-f", "chroot", ROOT)
-    made.unknown["own-pids"] = apart(host, "own-pids", "unshare", "-p", "-f")
+    every = every_capability(host)
+    disguise = f"/docker/{UNKNOWN_ID}"
+    made.others = {
+        "plain": runc(host, "plain"),
+        "rtB": runc(host, "rtB", capabilities=every),
+        "disguised": runc(host, "disguised", state=HIDDEN, cgroup=disguise, capabilities=every),
+        "odd1": ctr(host, "odd1", "--net-host"),
+        "odd2": ctr(host, "odd2", "--privileged"),
+        "handmade": apart(host, "handmade", "unshare", "-p", "-m", "-f", "chroot", ROOT),
+        "own-pids": apart(host, "own-pids", "unshare", "-p", "-f"),
+    }
 
 
-def start_innocent(made: Zoo) -> None:
-    host = made.host
-    for name, argv in {
+def start_innocent(host: DockerHost) -> dict[str, int]:
+    """Start what is no container: as services of systemd are set apart, and as Postfix is."""
+    wanted = {
         "private-tmp": ("unshare", "-m"),
         "private-network": ("unshare", "-m", "-n"),
         "chrooted": ("chroot", ROOT),
         "postfix-like": ("chroot", "--userspec=1000:1000", ROOT),
-    }.items():
-        made.innocent[name] = apart(host, name, *argv)
+    }
+    return {name: apart(host, name, *argv) for name, argv in wanted.items()}
+
+
+def start_intruders(made: Zoo) -> dict[str, int]:
+    """Put into containers of Docker's what is not of them: by cgroup, by namespaces, and
+    containers that say they are others."""
+    host, cgroup = made.host, "/docker/{}".format
+    return {
+        "entered": enter(host, "entered"),
+        "strayed": stray(host, "strayed"),
+        "imitated": runc(host, "imitator", state=HIDDEN, cgroup=cgroup(made.docker["imitated"]),
+                         capabilities=every_capability(host)),
+        "twin": runc(host, "quiet", state=HIDDEN, cgroup=cgroup(made.docker["twin"])),
+    }  # fmt: skip
+
+
+def stray(host: DockerHost, container: str) -> int:
+    """Move a process into a container's namespaces, but not its cgroups; returns its pid."""
+    pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
+    return apart(host, f"in-{container}", "nsenter", "-t", pid, "-m", "-p", "-n", "-i", "-u", "--")
+
+
+def every_capability(host: DockerHost) -> int:
+    """Return the mask of what root on this host can have at most."""
+    return int(host.run("sed -n 's/^CapBnd:.//p' /proc/1/status").stdout, 16)
