@@ -127,7 +127,9 @@ def test_rules_in_files_and_in_the_kernel_are_compared() -> None:
     assert said("No rules\n", text) == (
         "fail", "paths with a rule that is not loaded: /etc/docker",
     )  # fmt: skip
-    assert said("-w /etc/docker -p wa -k d\n", NO_FILES)[0] == "fail"
+    more = "-w /etc/docker -p wa -k d\n-a never,exit -S all -F dir=/srv\n"
+    assert said(more, text) == ("fail", "paths with a rule in no file: /srv (never)")
+    assert said("-w /etc/docker -p wa -k d\n", NO_FILES)[0] == "unknown"
     assert said("No rules\n", NO_FILES)[0] == "not-applicable"
     assert said("No rules\n", "/etc/audit/rules.d/d.rules:-w x -a y\n")[0] == "unknown"
 
