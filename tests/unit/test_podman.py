@@ -160,6 +160,29 @@ def test_one_store_that_cannot_be_read_does_not_hide_another():
     assert names == {"root": ["web"], "bob": []}
 
 
+def test_a_user_cannot_claim_roots_container():
+    """Anybody may write any id into a list of their own."""
+    roots = kept(ROOT, (WEB, "web"), **{userdata(ROOT, WEB): SPEC})
+    claim = kept(BOB, (WEB, "mine"), **{userdata(BOB, WEB, "pidfile", run=True): "50"})
+    found = stored(
+        stores={BOB.graphroot: 1001},
+        kept={ROOT: roots, BOB: Files(claim.texts, dict.fromkeys(claim.texts, 1001))},
+        processes=[Program(50, "sleep", cgroup=f"/machine.slice/libpod-{WEB}.scope")],
+    )
+    assert {each.name: each.pid for each in found} == {"web": 50, "mine": None}
+
+
+def test_the_process_of_a_users_container_by_its_slice():
+    store = kept(BOB, (WEB, "bobs"), **{userdata(BOB, WEB): SPEC})
+    place = f"/user.slice/user-1001.slice/user@1001.service/user.slice/libpod-{WEB}.scope"
+    found = stored(
+        stores={BOB.graphroot: 1001},
+        kept={BOB: Files(store.texts, dict.fromkeys(store.texts, 1001))},
+        processes=[Program(50, "sleep", cgroup=f"{place}/container", uid=1001)],
+    )
+    assert [each.pid for each in found] == [50]
+
+
 def test_hidden_homes_matter_where_podman_is():
     hidden = ["/home/bob/.local/share/containers/storage"]
     with pytest.raises(Unknown, match="may need root"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from checks.engine import test_daemon, test_defaults, test_podman, test_remotes
 from hullcheck.control import Unknown
+from hullcheck.facts.podman.places import CONFIGURATION, END
 from hullcheck.facts.podman.roots import Roots
 from hullcheck.facts.podman.signatures import parse_policy
 from hullcheck.facts.podman.subordinate import parse_subordinate
@@ -347,6 +348,16 @@ def test_parsers_take_any_text(text):
     for parse in (parse_policy, parse_subordinate):
         with suppress(Unknown):
             parse("x", text)
+
+
+def test_loops_of_links_hide_nothing():
+    loops = (
+        "find: File system loop detected; '/home/bob/.config/containers/l' is part of the same\n"
+        "find: '/home/bob/.config/containers/s': Too many levels of symbolic links\n"
+    )
+    also = {CONFIGURATION.command: (0, f"{END}\n", loops)}
+    found = findings(test_podman.test_podman_short_names, also=also)
+    assert found == {"podman (root)": "pass"}
 
 
 def test_hidden_places_leave_the_engines_of_others_unknown():

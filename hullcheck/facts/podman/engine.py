@@ -160,9 +160,12 @@ def podman(host: Host) -> Sequence[Podman | Unseen]:
     stores: list[Store] = get(host, "podman_stores")
     if not places.programs and not any(each.exists for each in stores):
         raise NotApplicable("there is no Podman on this host")
-    found: list[Podman | Unseen] = [Podman(host, each) for each in _users(places, accounts, stores)]
-    if places.hidden:
-        place, why = places.hidden[0]
+    users = list(_users(places, accounts, stores))
+    found: list[Podman | Unseen] = [Podman(host, each) for each in users]
+    told = tuple(f"{own_directory(each)}/" for each in users)
+    others = [each for each in places.hidden if not each[0].startswith(told)]
+    if others:
+        place, why = others[0]
         reason = f"{place} cannot be looked at: {why}; it may need root"
         found.append(Unseen(Object("engine", "podman (of others)"), reason))
     return found

@@ -78,7 +78,9 @@ STORES = want(
 
 _LISTED = re.compile(r"= (\d+) ([0-7]+) (\d+) (/.*)")
 _COMPLAINT = re.compile(r"^\w+: (?:[^/]*?['\"`])?(/.*?)['\"]?: ([^:]+)$")
-_ABSENT = ("No such file or directory", "Not a directory")
+_ABSENT = ("No such file or directory", "Not a directory", "Too many levels of symbolic links")
+_LOOP = "find: File system loop detected; "
+"""What such a link leads to is listed at its own place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def listed(answer: Answer) -> dict[str, Listed]:
 def complaints(answer: Answer) -> Iterator[tuple[str, str]]:
     """Yield the paths that a sweep could not look at, and why; not those that do not exist."""
     for line in answer.evidence.stderr.decode("utf-8", "surrogateescape").splitlines():
-        if line.strip() and not line.endswith(_ABSENT):
+        if line.strip() and not line.endswith(_ABSENT) and not line.startswith(_LOOP):
             found = _COMPLAINT.match(line)
             yield (found[1], found[2]) if found else ("/", line.strip()[:200])
 

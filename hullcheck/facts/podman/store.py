@@ -175,13 +175,22 @@ class _Running:
     processes: Processes
     monitors: tuple[Conmon, ...]
 
-    def first(self, number: str, told: str) -> int | None:
+    def first(self, number: str, told: str, uid: int) -> int | None:
         """Return the pid of a container's first process.
 
         :param told: what is written in its pidfile, which stays when it has ended.
+        :param uid: the user whose store says so: what is another's is none of its.
         """
-        parents = {each.process.pid for each in self.monitors if each.id == number}
-        own = [each for each in self.processes.by_cgroup(number) if not self._helper(each)]
+        parents = {
+            each.process.pid
+            for each in self.monitors
+            if each.id == number and each.process.uids[1] == uid
+        }
+        own = [
+            each
+            for each in self.processes.by_cgroup(number)
+            if not self._helper(each) and self._in_reach(each, number, uid)
+        ]
         started = sorted(
             (each for each in self.processes if each.ppid in parents and not each.zombie),
             key=lambda each: each.started,
@@ -194,6 +203,11 @@ class _Running:
 
     def _helper(self, process: Process) -> bool:
         return process.zombie or process.name == "conmon"
+
+    def _in_reach(self, process: Process, number: str, uid: int) -> bool:
+        """Whether a user can have started what is in a container's cgroup."""
+        above = (path for path in process.cgroups.values() if number in path)
+        return uid == 0 or any(f"/user-{uid}.slice/" in path for path in above)
 
 
 def _store(where: Roots, answer: Answer, running: _Running, accounts: Accounts) -> Store:
@@ -232,7 +246,7 @@ def _containers(
             uid = sizes[path].uid
             yield Stored(
                 number, names[0] if names else number[:12], image, bundle,
-                running.first(number, told.strip() if isinstance(told, str) else ""),
+                running.first(number, told.strip() if isinstance(told, str) else "", uid),
                 _owner(accounts, uid), uid != 0, where.graphroot, where.runroot, doubt,
             )  # fmt: skip
 
