@@ -27,12 +27,13 @@ from hullcheck.transport import read, session_of, want
 __all__ = ["Crio", "crio", "merge"]
 
 BOOLEANS = (
-    "add-inheritable-capabilities", "disable-hostport-mapping", "drop-infra-ctr",
+    "add-inheritable-capabilities", "auto-reload-registries", "blockio-reload",
+    "device-ownership-from-security-context", "disable-hostport-mapping", "drop-infra-ctr",
     "enable-criu-support", "enable-metrics", "enable-nri", "enable-pod-events",
     "enable-profile-unix-socket", "enable-tracing", "hostnetwork-disable-selinux",
-    "internal-repair", "internal-wipe", "log-journald", "log-to-journald", "metrics-socket",
-    "no-pivot", "profile", "read-only", "selinux", "separate-pull-cgroup", "stream-enable-tls",
-    "d", "h", "help", "v", "version",
+    "internal-repair", "internal-wipe", "log-journald", "no-pivot", "nri-disable-connections",
+    "oci-artifact-mount-support", "profile", "read-only", "selinux", "stream-enable-tls",
+    "help", "h", "version", "v",
 )  # fmt: skip
 """Flags of crio(8) that stand without a value."""
 
@@ -56,7 +57,8 @@ class Crio(TomlDaemon):
     @property
     def drop_ins(self) -> str:
         """The folder of drop-ins; every file in it counts, whatever its name."""
-        return self.flag("config-dir", "d") or "/etc/crio/crio.conf.d"
+        named = self.flag("config-dir", "d") or self.environment.get("CONTAINER_CONFIG_DIR")
+        return named or "/etc/crio/crio.conf.d"
 
     @fact
     def settings(self) -> Settings:
@@ -69,7 +71,10 @@ class Crio(TomlDaemon):
             path for path, file in zip(below, listed, strict=True)
             if file.exists and file.kind == "file"
         ]  # fmt: skip
-        found = self.read([self.absolute(self.config_file), *plain])
+        first = self.config_file
+        if not self.flag("config", "c"):
+            first = self.environment.get("CONTAINER_CONFIG") or first
+        found = self.read([self.absolute(first), *plain])
         return Settings(tuple(found), (merge(found),))
 
     @property
@@ -121,7 +126,11 @@ class Crio(TomlDaemon):
     @property
     def default_seccomp(self) -> Told:
         told = self.setting("", "runtime", "seccomp_profile")
-        empty = self.setting(True, "runtime", "seccomp_use_default_when_empty")
+        empty = self.setting(False, "runtime", "seccomp_use_default_when_empty")
+        if empty.source == "default":
+            raise Unknown(
+                "it depends on CRI-O's release what a container gets that names no profile"
+            )
         if not empty.value:
             return Told(UNCONFINED, f"seccomp_use_default_when_empty, {empty.source}")
         return Told(told.value or DEFAULT_PROFILE, told.source)
