@@ -1,7 +1,8 @@
 """The names under which images carry secrets; never their values.
 
-What is secret has been cut out of the evidence as it arrived, by its name or by its shape, and
-harmless values (empty, a path, a flag, ``${…}``) have been left; so what was cut out is a secret.
+What is a secret, the transport decides, which cuts it out of evidence as it arrives, by its name or
+by its shape, and leaves harmless values (empty, a path, a flag, ``${…}``). Where a session does not
+cut, it is done here.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterable, Iterator
 
 from hullcheck.facts.images import Image
 from hullcheck.facts.recipes import Instruction
-from hullcheck.transport.redact import PLACEHOLDER
+from hullcheck.transport.redact import PLACEHOLDER, Redactor
 
 __all__ = ["names_of_secrets"]
 
 _NAME = re.compile(r"([\w.-]+)[\"']?\s*[=:\s]\s*\\?[\"']?\Z", re.ASCII)
+_REDACTOR = Redactor(b"only names are told")
 _CUT = re.compile(PLACEHOLDER.pattern.decode())
 
 
@@ -27,9 +29,13 @@ def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
     found = {
         entry.partition("=")[0]
         for entry in image.config("Env", [])
-        if _CUT.search(entry.partition("=")[2])
+        if _CUT.search(_cut(entry).partition("=")[2])
     }
-    found |= {f"label {name}" for name, value in image.labels.items() if _CUT.search(value)}
+    found |= {
+        f"label {name}"
+        for name, value in image.labels.items()
+        if _CUT.search(_cut(f"{name}={value}").partition("=")[2])
+    }
     for made in recipe:
         found |= set(_in_text(made))
     return found
@@ -37,6 +43,12 @@ def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
 
 def _in_text(made: Instruction) -> Iterator[str]:
     """Yield what stands before each secret of an instruction, or what instruction it is."""
-    for cut in _CUT.finditer(made.text):
-        name = _NAME.search(made.text[max(0, cut.start() - 100) : cut.start()])
+    text = _cut(made.text)
+    for cut in _CUT.finditer(text):
+        name = _NAME.search(text[max(0, cut.start() - 100) : cut.start()])
         yield name[1].lstrip("-") if name else f"a {made.keyword or 'RUN'}"
+
+
+def _cut(text: str) -> str:
+    cleaned = _REDACTOR.clean(text.encode("utf-8", "surrogateescape"))
+    return cleaned.decode("utf-8", "surrogateescape")

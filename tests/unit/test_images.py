@@ -374,6 +374,13 @@ def test_secrets_are_named_and_never_shown():
     assert secrets(Env=env, plain=("DB_PASSWORD",)) == []
 
 
+def test_secrets_are_found_where_nothing_has_cut_them_out():
+    env = ["DB_PASSWORD=hunter2hunter2", "GPG_KEY=E3FF2839C048B25C", "A_TOKEN=/run/secrets/x"]
+    assert secrets(Env=env) == ["DB_PASSWORD"]
+    assert secrets(["RUN |1 NPM_TOKEN=abc123def /bin/sh -c npm ci"]) == ["NPM_TOKEN"]
+    assert secrets(Labels={"api.token": "abcdef123"}) == ["label api.token"]
+
+
 def test_secrets_of_a_build_stay_in_its_history():
     assert secrets([f"ARG NPM_TOKEN={CUT}"]) == ["NPM_TOKEN"]
     assert secrets([f"/bin/sh -c #(nop)  ENV A_SECRET={CUT}"]) == ["A_SECRET"]
