@@ -15,6 +15,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.containers import Container
 from hullcheck.facts.mounts import Mount, MountTable, covering
+from hullcheck.facts.overlays import overlay_option
 from hullcheck.facts.processes import Gone, Process
 from hullcheck.facts.registry import get
 from hullcheck.facts.tree_sweep import Entry, path_test, sweep, swept
@@ -148,28 +149,13 @@ def _upper(container: Container, mount: Mount) -> str:
     """Return the upper directory of an overlay as the host sees it; "" if it has none."""
     if mount.fstype != "overlay":
         raise Unknown(f"its root is of the type {mount.fstype}, which does not tell what changed")
-    path = _option(mount, "upperdir")
+    path = overlay_option(mount, "upperdir")
     if not path:
         return ""
     if not path.startswith("/"):
         path = f"{_home(container.host, mount)}/{path}"
     path = posixpath.normpath(path)
     return container.docker.seen(path) if container.docker is not None else path
-
-
-def _option(mount: Mount, name: str) -> str:
-    """Return an option of an overlay; a comma in it is written with a backslash before it."""
-    found = [each for each in mount.super_options if each.startswith(f"{name}=")]
-    value = found[0].partition("=")[2] if found else ""
-    if value.endswith("\\") or "\\054" in value:
-        raise Unknown(f"the {name} of its root has a comma in it")
-    return re.sub(r"\\(?:x([0-9a-f]{2})|([0-7]{3})|(.))", _unescaped, value)
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    if found[1]:
-        return chr(int(found[1], 16))
-    return chr(int(found[2], 8)) if found[2] else found[3]
 
 
 def _home(host: Host, mount: Mount) -> str:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 
 from testinfra.host import Host
 
-from hullcheck.control import Unknown
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.containers import Container
 from hullcheck.facts.images import Image
+from hullcheck.facts.overlays import lower_directories
 from hullcheck.facts.registry import get
 from hullcheck.facts.suspects import TEST, Stored, classified
 from hullcheck.facts.tree_sweep import END, Entry, sweep, swept
@@ -35,22 +37,43 @@ def layers_of(image: Image) -> list[str]:
 
     :raises Unknown: its storage driver keeps them in another way, or does not tell.
     """
-    driver = image.inspect.get("GraphDriver") or {}
-    name = str(driver.get("Name") or "")
     if not image.layers:
         return []
+    driver = image.inspect.get("GraphDriver") or {}
+    name = str(driver.get("Name") or image.engine.info.get("Driver") or "that is not told")
     if name == "overlay2":
         data = driver.get("Data") or {}
         found = [str(data.get("UpperDir") or ""), *str(data.get("LowerDir") or "").split(":")]
         found = [each for each in found if each]
     elif name == "vfs":
         found = _cached(image)
+    elif name == "overlayfs":
+        found = _mounted(image)
     else:
-        what = name or str(image.engine.info.get("Driver") or "that is not told")
-        raise Unknown(f"it lies in the storage driver {what}, whose layers are not looked into")
+        raise Unknown(f"it lies in the storage driver {name}, whose layers are not looked into")
     if len(found) != len(image.layers) or not all(each.startswith("/") for each in found):
         raise Unknown(f"the engine tells where {len(found)} of its {len(image.layers)} layers lie")
     return [image.engine.seen(posixpath.normpath(each)) for each in found]
+
+
+def _mounted(image: Image) -> list[str]:
+    """Return the directories of an image in containerd's store, which does not tell them: those
+    that a container of it has mounted. Docker puts a layer of its own above them.
+
+    :raises Unknown: none of its containers runs, or they do not tell.
+    """
+    ids = {str(each.get("Id")) for each in image.containers}
+    for container in get(image.host, "container"):
+        if not isinstance(container, Container) or container.id not in ids or not container.running:
+            continue
+        try:
+            roots = [each for each in container.mounts if each.target == "/"]
+        except (NotApplicable, Unknown):
+            continue
+        if roots and roots[0].fstype == "overlay":
+            found = lower_directories(roots[0])
+            return found[1:] if len(found) == len(image.layers) + 1 else found
+    raise Unknown("it lies in containerd's store, which tells only the layers of what runs")
 
 
 def _cached(image: Image) -> list[str]:

@@ -155,7 +155,8 @@ def test_programs_without_a_file(exe, status):
 
 @pytest.mark.parametrize(("exe", "status"), [
     ("/bin/app", "pass"), ("/vol/app", "fail"), ("/tmp/x/app", "fail"),
-    ("/tmp/x (deleted)", "fail"), ("/shown/app", "pass"), ("/sbin/docker-init", "pass"), ("/memfd:x (deleted)", "pass"),
+    ("/tmp/x (deleted)", "fail"), ("/shown/app", "pass"), ("/sbin/docker-init", "pass"),
+    ("/memfd:x (deleted)", "pass"),
     ((1, "", "x: Permission denied"), "unknown"),
 ])  # fmt: skip
 def test_programs_from_writable_mounts(exe, status):

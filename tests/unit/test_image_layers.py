@@ -25,6 +25,8 @@ from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from hullcheck.transport import session_of, want
 from hullcheck.transport.redact import Redactor
+from tests.unit.container_fake import APP
+from tests.unit.container_fake import running as one_running
 from tests.unit.fake import host_with
 
 LOW, HIGH = "/store/low/diff", "/store/high/diff"
@@ -53,7 +55,7 @@ def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err=""
     """Return a host whose images hold what find told, and have what is above in later layers."""
     roots = sorted({each for one in images for each in one.get("layers", (HIGH, LOW))})
     host = host_with({
-        sweep(roots, TEST).command: (0, found, err),
+        **({sweep(roots, TEST).command: (0, found, err)} if roots else {}),
         **({_above_want(groups).command: above} if groups else {}),
         "inspect": "",
         **(answers or {}),
@@ -63,6 +65,7 @@ def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err=""
     )
     made = [image_of(engine, **each) for each in images]
     seen = session_of(host)
+    seen.recall(("provider", "container"), list)
     seen.recall(("provider", "image"), lambda: [seen.ask(want("inspect")), made][1])
     return host
 
@@ -224,6 +227,35 @@ def test_the_layers_of_vfs_are_found_by_chain_id_and_hold_all_below_them():
     ]
     answers[f"head -c 65 -- {base}/{chain}/cache-id"] = ""
     assert str(finding(image_setuid, host_of(END, image, answers=answers)).status) == "unknown"
+
+
+SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"
+
+
+@pytest.mark.parametrize(("lower", "status"), [
+    ("3/fs:2/fs:1/fs", "fail"), (f"{SNAPSHOTS}/3/fs:{SNAPSHOTS}/2/fs:{SNAPSHOTS}/1/fs", "fail"),
+    (f"{SNAPSHOTS}/2/fs:{SNAPSHOTS}/1/fs", "fail"), ("5/fs:4/fs:2/fs:1/fs", "unknown"),
+    ("2/fs", "unknown"), ("", "unknown"),
+])  # fmt: skip
+def test_layers_in_containerds_store_are_those_that_a_container_has_mounted(lower, status):
+    """As containerd 1.7 mounts them, short and long; Docker's own layer on top of them is none."""
+    root = (
+        f"100 99 0:50 / / rw - overlay overlay rw,lowerdir={lower},upperdir={SNAPSHOTS}/9/fs,"
+        f"workdir={SNAPSHOTS}/9/work\n"
+    )
+    fake = one_running(mounts=root, answers={
+        sweep([f"{SNAPSHOTS}/1/fs", f"{SNAPSHOTS}/2/fs"], TEST).command: (
+            told(f"{SNAPSHOTS}/1/fs/bin/su", "89ed") + END
+        ),
+        _above_want([([f"{SNAPSHOTS}/2/fs"], ["/bin/su"])]).command: "end\n//\n",
+    })  # fmt: skip
+    engine = SimpleNamespace(
+        host=fake, address="x", info={"Driver": "overlayfs"}, seen=lambda path: path
+    )
+    image = image_of(engine, GraphDriver=None)
+    image.containers = [{"Id": APP}]
+    session_of(fake).recall(("provider", "image"), lambda: [image])
+    assert str(finding(image_setuid, fake).status) == status
 
 
 def test_find_and_its_answer_on_real_files(tmp_path):

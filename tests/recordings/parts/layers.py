@@ -1,0 +1,41 @@
+"""An image with what no image should hold, and a container that is no longer as its image."""
+
+from __future__ import annotations
+
+from tests.live.hosts.docker import DockerHost
+from tests.live.hosts.images import busybox_tar
+
+LEAKY = {
+    "usr/bin/su": (b"x", 0o4755),
+    "usr/bin/apt": (b"x", 0o755),
+    "root/.aws/credentials": (b"none\n", 0o600),
+}
+
+DRIFT = """
+cp /bin/busybox /root/sleep
+/root/sleep 1000004 &
+until [ "$(readlink /proc/$!/exe)" = /root/sleep ]; do :; done
+rm /root/sleep
+cp /bin/busybox /tmp/tool
+cp /bin/busybox /scratch/sleep
+/scratch/sleep 1000005 &
+until [ "$(readlink /proc/$!/exe)" = /scratch/sleep ]; do :; done
+echo intruder:x:0:0::/:/bin/sh >>/etc/passwd
+exec sleep 1000006
+"""
+
+DRIFTED = """
+for turn in $(seq 200); do
+    pid=$(docker inspect -f '{{.State.Pid}}' drifter)
+    [ "$(tr '\\0' ' ' <"/proc/$pid/cmdline")" != "sleep 1000006 " ] || exit 0
+    sleep 0.05
+done
+exit 1
+"""
+
+
+def rotten(host: DockerHost) -> None:
+    host.engine.load_image("leaky:1", tar=busybox_tar(LEAKY))
+    host.start("drifter", "--network=none", "--tmpfs=/scratch:exec", image="leaky:1",
+               command=["sh", "-c", DRIFT])  # fmt: skip
+    host.run(DRIFTED)
