@@ -84,6 +84,17 @@ def test_conmon_leads_to_the_process_and_to_a_store_at_an_odd_place():
     assert [(each.name, each.pid, each.graphroot) for each in found] == [("odd", 41, "/srv/odd")]
 
 
+def test_a_running_container_of_an_unreadable_store_keeps_its_name():
+    where = Roots("/srv/odd", "/srv/run", 0)
+    host = podman_host(
+        kept={where: ""},
+        processes=[conmon(where, ODD, "odd"), Program(41, "sh", ppid=40, cgroup="/user.slice")],
+    )
+    store = facts.get(host, "podman_stores")[-1]
+    assert [(each.name, each.pid) for each in store.containers] == [("odd", 41)]
+    assert "/srv/odd" in store.doubt
+
+
 def test_conmon_of_exec_or_of_a_nested_engine_is_not_followed():
     where = Roots("/srv/odd", "/srv/run", 0)
     nested = conmon(where, ODD, "odd", depth=2)

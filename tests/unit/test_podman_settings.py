@@ -14,7 +14,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts.podman.places import CONFIGURATION, END
 from hullcheck.facts.podman.roots import Roots
 from hullcheck.facts.podman.signatures import parse_policy
-from hullcheck.facts.podman.subordinate import parse_subordinate
+from hullcheck.facts.podman.subordinate import FILES, SERVICES, SWEEP, parse_subordinate
 from hullcheck.facts.podman.units import parse_unit
 from hullcheck.inventory.policy import Policy
 from tests.unit.docker_fake import docker_answers
@@ -333,11 +333,8 @@ def test_default_isolation(text, expected):
     ],
 )
 def test_subordinate_ids(subuid, services, expected):
-    also = {
-        "head -c 1048577 -- /etc/subuid": subuid,
-        "head -c 1048577 -- /etc/subgid": "bob:100000:65536\n",
-        "head -c 1048577 -- /etc/nsswitch.conf": services,
-    }
+    texts = {FILES[0]: subuid, FILES[1]: "bob:100000:65536\n", SERVICES: services}
+    also = {SWEEP.command: Files({path: text for path, text in texts.items() if text}).reply()}
     found = engines(test_podman.test_podman_subordinate_ids, also=also)
     assert found[1] == expected
 

@@ -131,7 +131,8 @@ def podman_stores(host: Host) -> list[Store]:
     """Every store of Podman's: root's, the users', and those that running containers are in.
 
     A store that another program uses as well (CRI-O, Buildah) counts with Podman's containers
-    alone. Without podman on the host, homes that cannot be seen are taken to hold none.
+    alone. Without podman on the host, homes that cannot be seen are taken to hold none. A store at
+    a place of nobody's configuration (``podman --root``) shows while a container of it runs.
 
     :raises Unknown: the processes or the users' homes cannot be seen.
     """
@@ -153,9 +154,32 @@ def podman_stores(host: Host) -> list[Store]:
         _store(where, answer, _Running(processes, monitors), accounts)
         for where, answer in zip([*known, *more], answers, strict=True)
     ]
+    found = _completed(found, monitors, _Running(processes, monitors))
     if places.programs or monitors:
         found += [_unread(each, accounts, why) for each, why in doubts]
     return found
+
+
+def _completed(found: list[Store], monitors: tuple[Conmon, ...], running: _Running) -> list[Store]:
+    """Add to stores the running containers that conmon alone tells of."""
+    known = {one.id for each in found for one in each.containers}
+    lost = [each for each in monitors if each.id not in known and _ID.fullmatch(each.id)]
+    made = []
+    for store in found:
+        own = [each for each in lost if each.roots and each.roots.graphroot == store.graphroot]
+        told = tuple(_told(store, each, running) for each in own)
+        made.append(replace(store, containers=(*store.containers, *told)))
+    return made
+
+
+def _told(store: Store, monitor: Conmon, running: _Running) -> Stored:
+    uid = monitor.process.uids[1]
+    pid = running.first(monitor.id, "", uid)
+    why = f"no list in {store.graphroot} has it"
+    return Stored(
+        monitor.id, monitor.name or monitor.id[:12], "", {}, pid, store.owner, store.rootless,
+        store.graphroot, store.runroot, why,
+    )  # fmt: skip
 
 
 def _unread(where: Roots, accounts: Accounts, why: str) -> Store:

@@ -10,13 +10,17 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.accounts import Accounts, User
+from hullcheck.facts.podman.places import END, complaints, swept
 from hullcheck.facts.registry import get, provide
-from hullcheck.transport import Answer, read, session_of
+from hullcheck.facts.texts import known
+from hullcheck.transport import session_of, want
 
 __all__ = ["SubordinateIds", "parse_subordinate", "subordinate_ids"]
 
 FILES = ("/etc/subuid", "/etc/subgid")
-_ABSENT = "No such file or directory"
+SERVICES = "/etc/nsswitch.conf"
+_ALL = " ".join((*FILES, SERVICES))
+SWEEP = want(f"stat -L -c '= %u %a %s %n' -- {_ALL}; grep -aH '' -- {_ALL}; echo '{END}'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +85,12 @@ def subordinate_ids(host: Host) -> SubordinateIds:
 
     :raises Unknown: they cannot be read, or come from another service than the files.
     """
-    *answers, services = session_of(host).ask(*map(read, FILES), read("/etc/nsswitch.conf"))
-    if services.exit and not services.complaint.endswith(_ABSENT):
-        raise Unknown(f"/etc/nsswitch.conf cannot be read: {services.complaint}")
-    line = re.search(r"^subid:(.*)$", services.text, re.MULTILINE)
+    answer = session_of(host).ask(SWEEP)[0]
+    for path, why in complaints(answer):
+        raise Unknown(f"{path} cannot be read: {why}")
+    texts = {path: known(text) or "" for path, text in swept(answer).items()}
+    line = re.search(r"^subid:(.*)$", texts.get(SERVICES, ""), re.MULTILINE)
     if line and line[1].split() not in ([], ["files"]):
         raise Unknown(f"subordinate ids come from {line[1].strip()}, not from files")
-    ranges = {path: _ranges(path, each) for path, each in zip(FILES, answers, strict=True)}
+    ranges = {path: parse_subordinate(path, texts.get(path, "")) for path in FILES}
     return SubordinateIds(ranges, get(host, "accounts"))
-
-
-def _ranges(path: str, answer: Answer) -> list[Range]:
-    if answer.exit == 0:
-        if answer.text and not answer.text.endswith("\n"):
-            raise Unknown(f"{path} ends in the midst of a line")
-        return parse_subordinate(path, answer.text)
-    if answer.complaint.endswith(_ABSENT):
-        return []
-    raise Unknown(f"{path} cannot be read: {answer.complaint}")
