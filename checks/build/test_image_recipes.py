@@ -23,7 +23,7 @@ PINNED = re.compile(r"(?:git@|git://|ssh://|https://).*#[0-9a-f]{40}(?:[0-9a-f]{
 @control(
     title="No step of a build only brings an index of packages",
     severity="low",
-    fix="Join it with the installation: RUN apt-get update && apt-get install -y …",
+    fix="Join it with the installation in one RUN: apt-get update && apt-get install -y PACKAGE.",
 )
 def test_package_index(image: Image) -> None:
     """A builder takes a step that has not changed from its cache. An index that was brought in a
