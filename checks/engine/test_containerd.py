@@ -35,11 +35,10 @@ def test_containerd_listeners(containerd: Containerd) -> None:
     daemon's memory, and neither asks who is there. What counts is what the kernel says that
     containerd listens on, whatever its file says."""
     beyond = [each for each in containerd.listeners if not each.loopback]
-    if beyond and containerd.serves_cri:
-        tls = containerd.stream_server[1].value
+    if beyond and containerd.streams_with_tls:
         known = [_port(str(containerd.told("", part, "address").value)) for part in PARTS]
         known.append(_port(str(containerd.told("", "grpc", "tcp_address").value)))
-        beyond = [each for each in beyond if not tls or each.port in known]
+        beyond = [each for each in beyond if each.port in known]
     expect([str(each) for each in beyond], equals=[], what="listeners that others reach")
 
 

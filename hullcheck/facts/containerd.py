@@ -14,9 +14,11 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.bundles import Bundle
 from hullcheck.facts.engines import DEFAULT_PROFILE, UNCONFINED, Told, engine_kind
 from hullcheck.facts.files import Files
 from hullcheck.facts.hosts_toml import Hosts, inline, parse_hosts
+from hullcheck.facts.processes import Processes
 from hullcheck.facts.registry import fact, get, provide_each
 from hullcheck.facts.toml_daemon import Settings, TomlDaemon, TomlFile, running, wants
 from hullcheck.transport import read, session_of
@@ -33,6 +35,14 @@ USUAL = ("/etc/containerd/config.toml", "/var/run/docker/containerd/containerd.t
 
 DROP_INS = "/etc/containerd/conf.d/*.toml"
 """What releases from 2.2 on import unless the file says otherwise."""
+
+KUBELETS = frozenset(
+    ("kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "k0s", "rke2", "crictl")
+)
+"""Programs that are a kubelet, or have one in them."""
+
+PODS = "k8s.io"
+"""The namespace of what the CRI plugin starts."""
 
 IMPORTS = 10
 """How deep files may import others."""
@@ -116,10 +126,26 @@ class Containerd(TomlDaemon):
         names = {CRI} if self.version > 1 else {CRI, "cri"}
         return not off & (names | ({RUNTIME} if self.version >= SPLIT else set()))
 
-    def need_cri(self) -> None:
-        """Leave a control that has nothing to say of a containerd without CRI."""
+    @fact
+    def unused_cri(self) -> str:
+        """Why nobody starts containers through its CRI plugin; empty if somebody does, or might.
+
+        Packages load the plugin for all; beside Docker alone, nothing speaks to it.
+        """
         if not self.serves_cri:
-            raise NotApplicable("its CRI plugin is disabled: its clients decide for themselves")
+            return "its CRI plugin is disabled: its clients decide for themselves"
+        processes: Processes = get(self.host, "processes")
+        if any(each.name in KUBELETS for each in processes):
+            return ""
+        pods: list[Bundle] = get(self.host, "bundles")
+        if any(each.namespace == PODS for each in pods):
+            return ""
+        return "its CRI plugin serves nobody: there is no kubelet, and no pod"
+
+    def need_cri(self) -> None:
+        """Leave a control that has nothing to say of a containerd without pods."""
+        if self.unused_cri:
+            raise NotApplicable(self.unused_cri)
 
     def cri(self, default: Any, *keys: str, part: str = RUNTIME) -> Told:
         """Return a setting of the CRI plugin, by its name in format 3.
@@ -127,6 +153,9 @@ class Containerd(TomlDaemon):
         :param part: RUNTIME, IMAGES, or CRI for what serves it.
         """
         self.need_cri()
+        return self._cri(default, *keys, part=part)
+
+    def _cri(self, default: Any, *keys: str, part: str) -> Told:
         if self.version < SPLIT:
             part = CRI if self.version > 1 else "cri"
         return self.told(default, "plugins", part, *keys)
@@ -161,6 +190,11 @@ class Containerd(TomlDaemon):
         """Where exec, attach and port-forward are served, and whether with TLS."""
         address = self.cri("127.0.0.1", "stream_server_address", part=CRI)
         return address, self.cri(False, "enable_tls_streaming", part=CRI)
+
+    @property
+    def streams_with_tls(self) -> bool:
+        """Whether its CRI plugin serves streams, and with TLS, to whomever."""
+        return self.serves_cri and self._cri(False, "enable_tls_streaming", part=CRI).value is True
 
     @property
     def runtimes(self) -> Mapping[str, Mapping[str, Any]]:

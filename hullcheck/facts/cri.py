@@ -47,12 +47,12 @@ def cri(host: Host) -> list[Cri | Unseen]:
     found: list[Cri | Unseen] = []
     for each in _daemons(host):
         try:
-            if isinstance(each, Unseen) or each.kind == "cri-o" or each.serves_cri:  # type: ignore[union-attr]
+            if isinstance(each, Unseen) or each.kind == "cri-o" or not each.unused_cri:  # type: ignore[union-attr]
                 found.append(each)
         except (Unknown, CannotAnswer) as reason:
             found.append(Unseen(each.object, str(reason)))
     if not found:
-        raise NotApplicable("no containerd here serves a kubelet: the CRI plugin is disabled")
+        raise NotApplicable("no containerd here starts pods: there is no kubelet, or no CRI plugin")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import control_of
+from hullcheck.facts.bundles import LIST
 from hullcheck.facts.toml_daemon import wants
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
@@ -28,12 +29,14 @@ def daemon_host(
     folders: Mapping[str, Sequence[str]] | None = None,
     also: Mapping[str, Reply] | None = None,
     changed: int = BOOT,
+    kubelet: bool = True,
     **more: Any,
 ) -> Host:
     """Return a host with one daemon.
 
     :param files: what its files hold; one without a slash before it is not there.
     :param folders: what ``find`` lists in the folders that are searched.
+    :param kubelet: whether a kubelet runs beside it.
     :param more: for :class:`Program`: tcp …
     """
     answers: dict[str, Reply] = {read(f"/proc/{PID}/cmdline").command: "\0".join(argv) + "\0"}
@@ -55,7 +58,9 @@ def daemon_host(
     environment = f"tr '\\0' '\\n' </proc/{PID}/environ | grep -aE '^CONTAINER_[A-Z_]+='"
     answers[environment] = (1, "")
     program = Program(PID, f"/usr/bin/{argv[0]}", argv, name=argv[0], **more)
-    return docker_host([program], also={**answers, **(also or {})})
+    programs = [program, Program(61, "/usr/bin/kubelet", name="kubelet")]
+    answers[LIST.command] = ""
+    return docker_host(programs[: 1 + kubelet], also={**answers, **(also or {})})
 
 
 def _stats(path: str, there: bool = True) -> dict[str, Reply]:

@@ -7,6 +7,7 @@ import pytest
 from checks.engine import test_containerd, test_cri, test_daemon, test_remotes
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import get
+from hullcheck.facts.bundles import LIST
 from hullcheck.facts.hosts_toml import inline, parse_hosts
 from hullcheck.facts.toml_daemon import parse_arguments
 from hullcheck.transport import read
@@ -89,6 +90,21 @@ def test_whether_the_cri_plugin_is_loaded(text, serves):
     assert engine_of(host).serves_cri is serves
     expected = "fail" if serves else "not-applicable"
     assert status(test_containerd.test_containerd_host_devices, host) == expected
+
+
+def test_a_plugin_that_nobody_uses():
+    """Debian loads the CRI plugin beside Docker, where nothing speaks to it."""
+    host = with_file(V2.format(""), kubelet=False)
+    assert status(test_daemon.test_seccomp_default, host) == "not-applicable"
+    assert status(test_cri.test_cri_stream_server, host) == "not-applicable"
+    root = "/run/containerd/io.containerd.runtime.v2.task"
+    pod = f"root 0:5 0 {root}\n{root}/k8s.io/abc/config.json\n"
+    also = {LIST.command: pod, read(f"{root}/k8s.io/abc/config.json").command: "{}"}
+    host = with_file(V2.format(""), kubelet=False, also=also)
+    assert status(test_daemon.test_seccomp_default, host) == "fail"
+    denied = {LIST.command: (0, "", f"find: '{root}': Permission denied\n")}
+    host = with_file(V2.format(""), kubelet=False, also=denied)
+    assert status(test_daemon.test_seccomp_default, host) == "unknown"
 
 
 @pytest.mark.parametrize("form", [V1, V2, V3])
