@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from hullcheck import facts
 from hullcheck.control import Unknown, control_of
 from hullcheck.facts import audit as audit_module
 from hullcheck.facts.audit import Audit
+from hullcheck.facts.way import FORMAT, lstat_want
 from hullcheck.judge import Site, judge
 from hullcheck.transport import Session, host_of
 from hullcheck.verdict import Verdict
-from tests.unit.audit_fake import STATUS, Mixed, answers, host_like
+from tests.unit.audit_fake import STATUS, Mixed, answers, host_like, looked_at
 from tests.unit.docker_fake import SOCKET, Daemon, docker_answers, dockerd
 
 
@@ -260,3 +262,14 @@ def test_every_runtime_of_the_engine_counts(tree: Path) -> None:
         item("runc", tree, *both, Runtimes={"x": {"path": "/no/such"}}).status == "not-applicable"
     )
     assert item("runc", tree, *both, Runtimes=["runc"]).status in ("unknown", "error")
+
+
+def test_a_file_in_an_engines_own_mount_namespace_is_the_hosts_or_unknown(tree: Path) -> None:
+    inside = f"/proc/{os.getpid()}/root{tree}/etc/docker"
+    rules = f"-w {tree}/etc/docker -p wa\n"
+    host = host_like(rules=rules)
+    assert facts.get(host, "audit").gaps(facts.get(host, "files").get(inside), "wa") == []
+    other = looked_at(f"stat -c '{FORMAT}' -- {tree}/bin")
+    host = host_like({lstat_want(f"{tree}/etc/docker").command: other or ""}, rules=rules)
+    with pytest.raises(Unknown, match="own mount namespace"):
+        facts.get(host, "audit").gaps(facts.get(host, "files").get(inside), "wa")
