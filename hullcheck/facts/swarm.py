@@ -48,6 +48,8 @@ _ROOT, _NODE, _KEY = (
 )
 _STATE = "docker-state.json"
 
+START = {"ListenAddr": str, "AdvertiseAddr?": str, "DataPathAddr?": str, "DataPathPort?": int}
+
 _HEADER = (
     "sed -n -e '/^-----BEGIN [A-Z ]*-----$/p' -e '/^kek-version: [0-9]*$/p' "
     "-e '/^Proc-Type: 4,ENCRYPTED$/p' -- %s"
@@ -222,9 +224,8 @@ class Swarm:
             found = json.loads(self.engine.text(path))
         except (ValueError, RecursionError):
             raise Unknown(f"{path} is no JSON") from None
-        shape = {"ListenAddr": str, "AdvertiseAddr?": str, "DataPathAddr?": str}
-        checked_settings: dict[str, Any] = checked(found, shape)
-        return checked_settings
+        settings: dict[str, Any] = checked(found, START)
+        return settings
 
     def _key_want(self) -> Want:
         return want(_HEADER, self.engine.seen(self.path(_KEY)), meaning=(0, 1, 2, 4))

@@ -95,7 +95,8 @@ def _members(address: str, client: bool, kind: str, shape: str) -> Want:
     # One that goes meanwhile is complained of, and left out.
     return want(
         f"ids=$({docker} {kind} ls -q) && "
-        f"{{ [ -z \"$ids\" ] || {docker} {kind} inspect --format '{shape}' $ids; }}",
+        f"{{ if [ -n \"$ids\" ]; then {docker} {kind} inspect --format '{shape}' $ids; "
+        "else echo '[]'; fi; }",
         meaning=_FAILS,
         seconds=60,
     )
@@ -103,7 +104,7 @@ def _members(address: str, client: bool, kind: str, shape: str) -> Want:
 
 def listed(answer: Answer, shape: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the members that came. :raises Unknown: not all came, or they are nonsense."""
-    if answer.exit and not _only_gone(answer):
+    if not answer.text.strip() or (answer.exit and not _only_gone(answer)):
         raise Unknown(f"the engine does not tell of its swarm: {answer.complaint or answer.exit}")
     found: list[dict[str, Any]] = []
     try:

@@ -56,13 +56,14 @@ def host() -> Iterator[DockerHost]:
 
 
 def secrets(host: DockerHost) -> list[str]:
-    """Return all that must not leave a manager, in the pieces it could leave in."""
+    """Return all that must not leave a manager, in the pieces it could leave in; the end of a
+    private key is the public one, which the certificate shows."""
     said = host.run(
         "for role in worker manager; do docker swarm join-token -q $role; done; "
         "docker swarm unlock-key -q; "
         "for d in /var/lib/docker /srv/data/two; do "
         "sed -e '/^-----/d' -e '/^kek-version/d' -e 's/^raft-dek: //' "
-        "$d/swarm/certificates/swarm-node.key; done"
+        "-e '/^$/d' $d/swarm/certificates/swarm-node.key | head -n 2; done"
     ).stdout.split()
     assert [each[:8] for each in said[:3]] == ["SWMTKN-1", "SWMTKN-1", "SWMKEY-1"]
     assert len(said) > 6

@@ -140,7 +140,7 @@ def key_want(path: str = KEY) -> Any:
 
 
 def _lines(members: Sequence[Any]) -> str:
-    return "".join(json.dumps(each) + "\n" for each in members)
+    return "".join(json.dumps(each) + "\n" for each in members) or "[]\n"
 
 
 def _udp(answers: dict[str, Reply], sockets: Sequence[tuple[tuple[str, int], bool]]) -> None:

@@ -129,6 +129,7 @@ def test_a_manager_that_does_not_answer_is_named():
         ({"state": {"ListenAddr": "x:2378"}, "tcp": [("0.0.0.0", 2378), ("10.0.0.1", 7946)]},
          "fail"),
         ({"udp": []}, "unknown"),
+        ({"state": {"DataPathPort": {"x": 1}}}, "unknown"),
         ({"said": {"LocalNodeState": "pending"}}, "unknown"),
     ],
 )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from checks.orchestrator import test_swarm_services as made
+from hullcheck.facts.swarm_api import services_want
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport.redact import Redactor
-from tests.unit.swarm_fake import service, status
+from tests.unit.swarm_fake import ADDRESS, service, status
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -119,3 +120,9 @@ def test_a_service_without_containers_is_left_out():
     plugin = {"ID": "s2", "Spec": {"Name": "p", "TaskTemplate": {"PluginSpec": {"Name": "x"}}}}
     assert status(made.test_service_secrets, services=[plugin]) == "not-applicable"
     assert status(made.test_service_secrets, services=[]) == "not-applicable"
+
+
+@pytest.mark.parametrize("said", ["", "nonsense", '{"ID": "s1"}', (1, "", "Error: no leader")])
+def test_services_that_are_not_told_are_unknown(said):
+    also = {services_want(ADDRESS, True).command: said}
+    assert status(made.test_service_secrets, also=also) == "unknown"
