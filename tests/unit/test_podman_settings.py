@@ -358,5 +358,11 @@ def test_loops_of_links_hide_nothing():
 
 
 def test_hidden_places_leave_the_engines_of_others_unknown():
-    found = findings(test_podman.test_podman_short_names, files=Files(hidden=["/home/bob/.config"]))
-    assert found["podman (of others)"] == "unknown"
+    hidden = Files(hidden=["/home/bob/.config/containers"])
+    found = findings(test_podman.test_podman_short_names, files=hidden)
+    assert found == {"podman (root)": "pass", "podman (of others)": "unknown"}
+    found = findings(
+        test_podman.test_podman_short_names, files=hidden, stores={BOB.graphroot: 1001},
+        kept={BOB: Files()},
+    )  # fmt: skip
+    assert found == {"podman (root)": "pass", "podman (bob)": "unknown"}

@@ -163,7 +163,7 @@ def podman(host: Host) -> Sequence[Podman | Unseen]:
     users = list(_users(places, accounts, stores))
     found: list[Podman | Unseen] = [Podman(host, each) for each in users]
     told = tuple(f"{own_directory(each)}/" for each in users)
-    others = [each for each in places.hidden if not each[0].startswith(told)]
+    others = [each for each in places.hidden if not f"{each[0]}/".startswith(told)]
     if others:
         place, why = others[0]
         reason = f"{place} cannot be looked at: {why}; it may need root"

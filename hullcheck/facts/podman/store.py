@@ -156,7 +156,9 @@ def podman_stores(host: Host) -> list[Store]:
     ]
     found = _completed(found, monitors, _Running(processes, monitors))
     if places.programs or monitors:
-        found += [_unread(each, accounts, why) for each, why in doubts]
+        read = {each.graphroot for each in found}
+        unread = [(each, why) for each, why in doubts if each.graphroot not in read]
+        found += [_unread(each, accounts, why) for each, why in unread]
     return found
 
 
@@ -175,7 +177,7 @@ def _completed(found: list[Store], monitors: tuple[Conmon, ...], running: _Runni
 def _told(store: Store, monitor: Conmon, running: _Running) -> Stored:
     uid = monitor.process.uids[1]
     pid = running.first(monitor.id, "", uid)
-    why = f"no list in {store.graphroot} has it"
+    why = store.doubt or f"no list in {store.graphroot} has it"
     return Stored(
         monitor.id, monitor.name or monitor.id[:12], "", {}, pid, store.owner, store.rootless,
         store.graphroot, store.runroot, why,
