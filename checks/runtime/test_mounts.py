@@ -23,7 +23,8 @@ WHOLES = ("/home", "/run", "/var/log")
 """Directories that do not belong in a container as a whole, nor what contains them."""
 
 PUBLIC = (
-    "/etc/ca-certificates", "/etc/localtime", "/etc/pki/ca-trust/extracted", "/etc/ssl/certs",
+    "/etc/ca-certificates", "/etc/hostname", "/etc/hosts", "/etc/localtime", "/etc/resolv.conf",
+    "/etc/pki/ca-trust/extracted", "/etc/ssl/certs",
     "/etc/timezone", "/usr/share/ca-certificates", "/usr/share/zoneinfo",
 )  # fmt: skip
 """What everybody may know: no harm in a container that cannot write it."""

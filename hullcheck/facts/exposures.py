@@ -75,10 +75,18 @@ def of_mounts(mounts: Iterable[Mount], host: MountTable, store: Store) -> list[E
     """Return what a container's mounts show of the host."""
     found: list[Exposure] = []
     for mount in mounts:
-        if mount.target in ("/", "/dev/shm") or _usual(mount):  # noqa: S108
+        if mount.target == "/" or _usual(mount):
             continue
         found += _exposure(mount.target, mount.place, not mount.read_only, host, store)
     return found
+
+
+def _own_memory(host: MountTable, place: Place, store: Store) -> bool:
+    """Whether a place is a tmpfs that an engine has mounted among its files for a container."""
+    return any(
+        mount.fstype == "tmpfs" and mount.place == place and store.owns(mount.target)
+        for mount in host
+    )
 
 
 def _usual(mount: Mount) -> bool:
@@ -142,7 +150,7 @@ def _exposure(
     store: Store,
     source: str = "",
 ) -> Iterator[Exposure]:
-    if store.place(host, place):
+    if store.place(host, place) or _own_memory(host, place, store):
         return
     names = tuple(dict.fromkeys(name for name in names_of(host, place) if not store.owns(name)))
     if any(name in HARMLESS for name in names):

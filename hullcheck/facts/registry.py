@@ -33,10 +33,14 @@ class Thing(Protocol):
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """A thing that is there, or may be, and could not be seen: every control that asks for its
-    kind is unknown for it, and judged for the others all the same."""
+    kind is unknown for it, and judged for the others all the same.
+
+    :param idle: it is one that certainly does not run, and so has no part in the others' lives.
+    """
 
     object: Object
     reason: str
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,20 @@ def test_a_place_is_known_by_the_hosts_names(line, names):
     assert shown(line) == names
 
 
+def test_shared_memory_is_the_containers_own_or_it_is_the_hosts():
+    """A mount is not innocent because it is at /dev/shm: any directory can be mounted there."""
+    own = f"40 20 0:99 / /var/lib/docker/containers/{APP}/mounts/shm rw - tmpfs shm rw\n"
+    host = parse_mountinfo(HOST_MOUNTS + own)
+
+    def seen(line):
+        mounts = parse_mountinfo(line + "\n")
+        return [each.names for each in of_mounts(mounts, host, STORE)]
+
+    assert seen("1 2 0:99 / /dev/shm rw - tmpfs shm rw") == []
+    assert seen("1 2 8:1 /etc /dev/shm rw - ext4 a rw") == [("/etc",)]
+    assert seen("1 2 0:25 / /dev/shm rw - tmpfs tmpfs rw") == [("/run",)]
+
+
 def test_a_volume_made_of_a_directory_is_that_directory():
     host = parse_mountinfo(
         HOST_MOUNTS + "40 20 8:1 /etc /var/lib/docker/volumes/v/_data rw - ext4 a rw\n"

@@ -71,6 +71,7 @@ def test_health_that_is_bad_is_no_health():
     sick = {"Health": {"Status": "unhealthy"}}
     assert status(health_check, stopped(Config=config)) == "pass"
     assert status(health_check, running(Config=config, State=sick)) == "fail"
+    assert status(health_check, running(Config=config, State=sick | {"Paused": True})) == "pass"
     none = {"Healthcheck": {"Test": ["NONE"]}}
     assert status(health_check, stopped(Config=none)) == "fail"
 

@@ -34,10 +34,13 @@ LISTED = ("k8s.io", "moby")
 
 @provide
 def containers(host: Host) -> list[Container]:
-    """All containers at once. :raises Unknown: there may be some that cannot be seen."""
+    """All containers at once, but for such as do not run and of which nothing can be told.
+
+    :raises Unknown: there may be running ones that cannot be seen.
+    """
     found: list[Container | Unseen] = get(host, "container")
     for each in found:
-        if isinstance(each, Unseen):
+        if isinstance(each, Unseen) and not each.idle:
             raise Unknown(each.reason)
     return [each for each in found if isinstance(each, Container)]
 
@@ -142,7 +145,7 @@ class _Search:
             inspect = described(spec(), told.id, name, init.pid if init else 0)
             return Container(self.host, keeper, inspect, self.owned, init=init)
         except Unknown as reason:
-            return Unseen(Object("container", name, told.id), str(reason))
+            return Unseen(Object("container", name, told.id), str(reason), idle=init is None)
 
     def _first(self, number: str, pid: int | None) -> Process | None:
         """Return the first process of a container, by the pid that its engine wrote down if it
