@@ -128,7 +128,10 @@ def test_signed_images(image: Image, policy: Policy) -> None:
     if policy.verified_images is None and policy.image_signers is None:
         facts = {"signers": signers, "digests": sorted(digests)}
         raise Manual("see that its signature is verified, with cosign verify for instance", facts)
-    expect(signers or ["nobody"], equals=[], what="signed by, of whom the site knows none")
+    if signers:
+        expect(signers, equals=[], what="signers, none of whom the site knows")
+    else:
+        expect("none", equals="one that the site knows of", what="signature")
 
 
 def _signers(signature: dict[str, Any]) -> list[str]:
