@@ -14,10 +14,13 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.containers import Container
+from hullcheck.facts.docker.candidates import parse_programs
+from hullcheck.facts.docker.search import PROGRAMS
 from hullcheck.facts.mounts import Mount, MountTable, covering
 from hullcheck.facts.overlays import overlay_option
 from hullcheck.facts.processes import Gone, Process
 from hullcheck.facts.registry import get
+from hullcheck.facts.texts import lines_of
 from hullcheck.facts.tree_sweep import Entry, path_test, sweep, swept
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import want
@@ -212,17 +215,28 @@ def from_writable_mounts(container: Container) -> Iterator[tuple[Process, str, M
 def _programs(container: Container) -> Iterator[tuple[Process, str]]:
     """Yield the processes of a container with their programs; what has ended is left out.
 
+    A link's target comes without an end mark. A sweep over all of them tells whether it is whole.
+
     :raises Unknown: after all others, of a process whose program cannot be seen.
     """
     container.need_running()
     container.look_up()
+    sweep_ = session_of(container.host).ask(PROGRAMS)[0]
+    lines_of(sweep_)
+    whole = parse_programs(sweep_)
     unseen: Unknown | None = None
     for process in container.processes:
         try:
-            yield process, process.exe
+            exe = process.exe
         except Gone:
             continue
         except Unknown as reason:
             unseen = unseen or reason
+            continue
+        if not exe.startswith("/"):
+            unseen = unseen or Unknown(f"the program of process {process} has no path")
+            continue
+        told = whole.get(process.pid, "")
+        yield process, told if told.startswith(exe) else exe
     if unseen is not None:
         raise unseen

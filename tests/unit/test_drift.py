@@ -16,6 +16,7 @@ from checks.runtime.test_drift import (
 from checks.runtime.test_drift import (
     test_program_from_writable_mount as program_from_writable_mount,
 )
+from hullcheck.facts.docker.search import PROGRAMS
 from hullcheck.facts.drift import TEST
 from hullcheck.facts.tree_sweep import sweep
 from tests.unit.container_fake import APP, Engine, Fake, fake_host, findings, inspect, number
@@ -49,6 +50,7 @@ def running(found=END, *, exe="/bin/app", mounts=MOUNTS, uppers=(UPPER,), err=""
     program = exe if isinstance(exe, tuple) else (0, exe)
     answers = {
         **({sweep(list(uppers), TEST).command: (0, found, err)} if uppers else {}),
+        PROGRAMS.command: (1, f"'/proc/100/exe' -> '{program[1]}'\n"),
         "readlink -nv /proc/100/exe": program,
         "head -c 1048577 -- /proc/100/cmdline": "app\0",
         **(also or {}),
@@ -163,13 +165,31 @@ def test_programs_from_writable_mounts(exe, status):
     assert found_of(program_from_writable_mount, running(exe=exe))[0] == status
 
 
+def test_a_link_that_came_in_part_is_seen_through():
+    whole = {PROGRAMS.command: (1, "'/proc/100/exe' -> '/vol/x (deleted)'\n")}
+    for cut in ("/vol/x (del", "/vo"):
+        host = running(exe=cut, also=whole)
+        assert found_of(deleted_executables, host)[0] == "fail"
+        assert found_of(program_from_writable_mount, host)[0] == "fail"
+    for damaged in ({PROGRAMS.command: "'/proc/100/ex"}, {PROGRAMS.command: (127, "")}):
+        assert found_of(deleted_executables, running(also=damaged))[0] == "unknown"
+    assert found_of(deleted_executables, running(exe="\x1bx"))[0] == "unknown"
+
+
+def test_what_became_another_program_meanwhile_is_what_it_is_now():
+    early = {PROGRAMS.command: "'/proc/100/exe' -> '/memfd:runc_cloned:/proc/self/exe (deleted)'\n"}
+    assert found_of(deleted_executables, running(also=early))[0] == "pass"
+
+
 def test_a_process_with_other_mounts_is_unknown():
     other = Fake(101, APP, ppid=100, spaces={"mnt": 77})
     host = one_running(
         None, other, mounts=MOUNTS,
         answers={
             f"readlink -nv /proc/{pid}/exe": "/bin/app" for pid in (100, 101)
-        } | {f"head -c 1048577 -- /proc/{pid}/cmdline": "app\0" for pid in (100, 101)},
+        } | {PROGRAMS.command: ""} | {
+            f"head -c 1048577 -- /proc/{pid}/cmdline": "app\0" for pid in (100, 101)
+        },
     )  # fmt: skip
     assert found_of(program_from_writable_mount, host)[0] == "unknown"
     assert found_of(deleted_executables, host)[0] == "pass"
