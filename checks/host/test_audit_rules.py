@@ -126,7 +126,9 @@ def test_audit_engine_program(audit: Audit, docker: DockerEngine) -> None:
     title="Changes below containerd's state directory are recorded",
     severity="medium",
     level=1,
-    fix=FIX_FILE,
+    fix="Once containerd has started, load -a always,exit -F arch=b64 -F dir=/run/containerd "
+    "-F perm=wa -k docker, and the same with arch=b32; until the directory is there they are "
+    "refused, while -w is taken and watches the name only.",
 )
 def test_audit_run_containerd(audit: Audit, engine_containerd: EngineContainerd) -> None:
     """containerd's sockets and what it runs containers from lie here. Who writes into it
