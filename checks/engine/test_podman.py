@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 
 from hullcheck.control import Manual, NotApplicable, control, expect
@@ -11,7 +12,7 @@ from hullcheck.facts.podman import Podman, Quadlet
 from hullcheck.facts.podman.subordinate import SubordinateIds
 from hullcheck.inventory.policy import Policy
 
-from ..runtime.test_mounts import PUBLIC, TREES, WHOLES
+from ..runtime.test_mounts import HOME_DEPTH, PUBLIC, TREES, WHOLES
 from ..runtime.test_privileges import HARMLESS
 
 SPACES = ("netns", "pidns", "ipcns", "utsns", "cgroupns")
@@ -145,18 +146,18 @@ def test_podman_subordinate_ids(podman: Podman, subordinate_ids: SubordinateIds)
 def test_podman_quadlet_privileges(quadlet: Quadlet, policy: Policy) -> None:
     """systemd starts at boot what a quadlet says, also where nothing of it runs while somebody
     looks at the containers."""
-    given = sorted({*_options(quadlet), *_arguments(quadlet)})
+    given = sorted({*_options(quadlet, policy), *_arguments(quadlet, policy)})
     expect(given, equals=[], what="options that weaken it")
     added = [word for line in quadlet.all("AddCapability") for word in line.split()]
     added += [value for name, value in quadlet.arguments if name == "cap-add"]
     wanted = names(part for word in added for part in word.split(","))
     more = wanted - HARMLESS - names(policy.capabilities)
     expect(more, equals=frozenset(), what="capabilities beyond the harmless ones")
-    paths = sorted(each for each in _sources(quadlet) if _sensitive(each, policy))
+    paths = sorted(each for each in map(_normal, _sources(quadlet)) if _sensitive(each, policy))
     expect(paths, equals=[], what="sensitive places of the host")
 
 
-def _options(quadlet: Quadlet) -> Iterator[str]:
+def _options(quadlet: Quadlet, policy: Policy) -> Iterator[str]:
     for key in ("SecurityLabelDisable", "SecurityLabelNested"):
         if quadlet.on(key):
             yield f"{key}={quadlet.last(key)}"
@@ -165,44 +166,53 @@ def _options(quadlet: Quadlet) -> Iterator[str]:
         ("Unmask", "all"), ("UserNS", "host"), ("SecurityLabelType", "spc_t"),
     ):  # fmt: skip
         yield from (f"{key}={each}" for each in quadlet.all(key) if each.lower() == bad)
-    yield from (f"AddDevice={each}" for each in quadlet.all("AddDevice"))
+    for each in quadlet.all("AddDevice"):
+        if each.lstrip("-").partition(":")[0] not in policy.devices:
+            yield f"AddDevice={each}"
 
 
-def _arguments(quadlet: Quadlet) -> Iterator[str]:
+def _arguments(quadlet: Quadlet, policy: Policy) -> Iterator[str]:
     for name, value in quadlet.arguments:
         known = LOOSE.get(name, ())
         flag = name == "privileged" and value.lower() not in ("false", "0")
-        if flag or value in known or name == "device":
+        device = name == "device" and value.partition(":")[0] not in policy.devices
+        if flag or value in known or device:
             yield f"PodmanArgs=--{name}" + (f" {value}" if value and not flag else "")
 
 
 def _sources(quadlet: Quadlet) -> Iterator[str]:
-    """Yield the host's side of what a quadlet mounts."""
-    arguments = quadlet.arguments
-    volumes = [
-        *quadlet.all("Volume"),
-        *(each for name, each in arguments if name in ("v", "volume")),
-    ]
-    for each in volumes:
-        source = each.partition(":")[0]
-        if source.startswith(("/", "%", ".")):
-            yield source
-    for each in (*quadlet.all("Mount"), *(value for name, value in arguments if name == "mount")):
+    """Yield the host's side of what a quadlet mounts, its specifiers replaced."""
+    own = quadlet.owner == "root"
+    specifiers = {"%t": "/run" if own else "/run/user/1000", "%h": "/root" if own else "/home/user"}
+    given = [value for name, value in quadlet.arguments if name in ("v", "volume")]
+    binds = [each.partition(":")[0] for each in (*quadlet.all("Volume"), *given)]
+    given = [value for name, value in quadlet.arguments if name == "mount"]
+    for each in (*quadlet.all("Mount"), *given):
         fields = dict(part.partition("=")[::2] for part in each.split(","))
         if fields.get("type") == "bind":
-            yield fields.get("source") or fields.get("src") or ""
+            binds.append(fields.get("source") or fields.get("src") or "")
+    for source in binds:
+        found = next((key for key in specifiers if source.startswith(key)), "")
+        path = specifiers[found] + source[len(found) :] if found else source
+        if path.startswith("/"):
+            yield path
 
 
-def _sensitive(source: str, policy: Policy) -> bool:
-    path = source.replace("%t", "/run").replace("%h", "/home/user")
+def _normal(path: str) -> str:
+    """Return a path without .. and repeated slashes."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def _sensitive(path: str, policy: Policy) -> bool:
     if any(within(path, each.rstrip("/") or "/") for each in policy.host_paths):
         return False
     if path.endswith(SOCKETS):
         return True
     if any(within(path, each) for each in PUBLIC):
         return False
+    hidden = within(path, "/home") and ("/." in path or path.count("/") == HOME_DEPTH)
     trees = any(within(path, each) or within(each, path) for each in TREES)
-    return trees or any(within(each, path) for each in WHOLES)
+    return trees or hidden or any(within(each, path) for each in WHOLES)
 
 
 @control(

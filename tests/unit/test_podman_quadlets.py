@@ -7,6 +7,7 @@ import pytest
 from checks.engine import test_podman
 from hullcheck import facts
 from hullcheck.control import NotApplicable
+from hullcheck.inventory.policy import Policy
 from tests.unit.podman_fake import (
     Files,
     findings,
@@ -45,6 +46,10 @@ def quadlet(*lines: str, path: str = QUADLET, **more: str) -> Files:
         ("Volume=/run/podman/podman.sock:/s", "fail"),
         ("Volume=%t/podman/podman.sock:/s", "fail"),
         ("Volume=/etc:/e:ro", "fail"),
+        ("Volume=/srv/../etc:/e", "fail"),
+        ("Volume=//etc:/e", "fail"),
+        ("Volume=%h:/e", "fail"),
+        ("Volume=/etc/localtime:/etc/localtime:ro", "pass"),
         ("Volume=/srv/data:/d", "pass"),
         ("Volume=named:/d", "pass"),
         ("Mount=type=bind,source=/,destination=/h", "fail"),
@@ -55,6 +60,23 @@ def quadlet(*lines: str, path: str = QUADLET, **more: str) -> Files:
 def test_quadlet_privileges(line, expected):
     found = findings(test_podman.test_podman_quadlet_privileges, files=quadlet(line))
     assert found == {QUADLET: expected}
+
+
+def test_quadlet_privileges_that_the_site_allows():
+    policy = Policy(devices=("/dev/fuse",), capabilities=("NET_ADMIN",), host_paths=("/etc/app",))
+    lines = ("AddDevice=/dev/fuse", "AddCapability=NET_ADMIN", "Volume=/etc/app:/etc/app")
+    found = findings(test_podman.test_podman_quadlet_privileges, policy, files=quadlet(*lines))
+    assert found == {QUADLET: "pass"}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("Volume=%h/.ssh:/k", "fail"), ("Volume=%h/data:/d", "pass"), ("Volume=%h:/h", "fail")],
+)
+def test_quadlets_of_users(line, expected):
+    path = "/home/bob/.config/containers/systemd/a.container"
+    found = findings(test_podman.test_podman_quadlet_privileges, files=quadlet(line, path=path))
+    assert found == {path: expected}
 
 
 def test_drop_ins_of_quadlets_count():
