@@ -1,5 +1,6 @@
 """What is done in containers while they run."""
 
+import re
 from datetime import UTC, datetime
 
 from hullcheck.control import Unknown, control, expect
@@ -24,8 +25,10 @@ REMOTE = catalogue(
     # Consoles of administration.
     "webmin", "miniserv", "usermin", "cockpit-ws", "cockpit-tls", "ajenti-panel", "adbd",
 )  # fmt: skip
-NETCATS = frozenset({"nc", "ncat", "netcat", "nc.traditional", "nc.openbsd"})
-EXECUTES = ("-e", "-c", "--exec", "--sh-exec", "--lua-exec")
+NETCATS = frozenset({"nc", "ncat", "netcat", "nc.traditional"})
+_EXECUTES = re.compile("-[A-Za-z0-9]*e|--exec(=.*)?|--sh-exec(=.*)?|--lua-exec(=.*)?")
+_SHELLS_OUT = frozenset({"ncat", "nc.traditional"})
+"""Those whose -c is a command; others' is not (nc(1), ncat(1))."""
 
 PACKAGE_MANAGERS = catalogue(
     "apt", "apt-get", "apt-key", "aptitude", "apt.systemd.daily", "dpkg", "dpkg-deb", "dselect",
@@ -84,7 +87,8 @@ def test_remote_desktops_and_shells(container: Container) -> None:
 
 def _remote(program: Program) -> str:
     told = named_as(REMOTE)(program)
-    executes = any(each.split("=")[0] in EXECUTES for each in program.arguments)
+    executes = any(_EXECUTES.fullmatch(each) for each in program.arguments)
+    executes = executes or ("-c" in program.arguments and bool(program.names & _SHELLS_OUT))
     if program.names & NETCATS and executes:
         return "a shell behind netcat"
     served = [each for each in program.arguments if each.upper().startswith(("EXEC:", "SYSTEM:"))]
@@ -215,12 +219,15 @@ def test_secrets_in_environment(container: Container, policy: Policy) -> None:
     leave the host."""
     plain = set(policy.plain_variables)
     found: dict[str, set[str]] = {}
-    held = environment.effective(container) if container.running else {}
-    for who, variables in {"its description": environment.configured(container), **held}.items():
+    own, held = "", environment.effective(container) if container.running else {}
+    for who, variables in {own: environment.configured(container), **held}.items():
         for each in variables:
             if each.secret and each.name not in plain:
                 found.setdefault(each.name, set()).add(who)
-    expect(sorted(found), equals=[], what="variables that hold secrets")
+    told = [
+        name if own in holders else f"{name} of {min(holders)}" for name, holders in found.items()
+    ]
+    expect(sorted(told), equals=[], what="variables that hold secrets")
 
 
 @control(

@@ -68,6 +68,8 @@ HIDDEN = {
     "desktop": (REMOTE, "/usr/bin/Xtigervnc", ("Xvnc", ":1"), "Xtigervnc"),
     "webmin": (REMOTE, "/usr/bin/perl", ("/usr/bin/perl", "/usr/share/webmin/miniserv.pl"), "perl"),
     "bind shell": (REMOTE, "/bin/busybox", ("nc", "-lk", "-p", "4444", "-e", "sh"), "nc"),
+    "bind shell, in short": (REMOTE, "/usr/bin/nc.traditional", ("nc", "-lpe", "/bin/sh"), "nc"),
+    "bind shell's command": (REMOTE, "/usr/bin/ncat", ("nc", "-l", "-c", "sh"), "nc"),
     "socat": (REMOTE, "/usr/bin/socat", ("socat", "TCP-LISTEN:1", "EXEC:sh,pty"), "socat"),
     "long name, cut": (REMOTE, "/x", (), "openvscode-serv"),
     "apt": (PACKAGES, "/usr/bin/apt-get", ("apt-get", "update"), "apt-get"),
@@ -113,6 +115,7 @@ HARMLESS = {
     "perl's code": ("/usr/bin/perl", ("perl", "-ne", "gdb"), "perl"),
     "tini": ("/sbin/docker-init", ("/sbin/docker-init", "--", "/app"), "docker-init"),
     "a test of ports": ("/bin/busybox", ("nc", "-z", "db", "5432"), "nc"),
+    "TLS": ("/usr/bin/nc.openbsd", ("nc", "-c", "example.org", "443"), "nc"),
     "a simulator": ("/opt/gem5", ("gem5",), "gem5"),
     "nothing at all": ("/x", (), "x"),
 }  # fmt: skip
