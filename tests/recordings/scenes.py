@@ -11,6 +11,7 @@ from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.population import ALLOW_ALL, SOUND, enter, populate
 from tests.live.hosts.systemd import SystemdHost
 from tests.live.test_engine import CERTIFICATES, PLUGIN
+from tests.recordings.swarm_scenes import swarm, swarm_loose
 
 Scene = Callable[[str], AbstractContextManager[OverlayHost]]
 
@@ -286,5 +287,7 @@ SCENES: dict[str, tuple[str, Scene]] = {
     "remapped": ("root", remapped),
     "rootless": ("root", rootless),
     "rotten": ("root", rotten),
+    "swarm": ("root", swarm),
+    "swarm-loose": ("root", swarm_loose),
 }
 """name -> the user who audits, and the host"""
