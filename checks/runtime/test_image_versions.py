@@ -25,7 +25,7 @@ def test_image_current(container: Container, images: list[Image]) -> None:
     asked, number = str(container.config("Image", "")), str(container.inspect.get("Image") or "")
     if not asked or not number:
         raise Unknown("the engine does not tell its image")
-    used = next((each for each in own if each.id == number), None)
+    used = next((each for each in own if _made(container, each)), None)
     name = parse_reference(asked)
     if name.digest or _is_id(asked, number, own):
         named = used is not None and bool(used.tags or used.digests)
@@ -34,7 +34,7 @@ def test_image_current(container: Container, images: list[Image]) -> None:
         return
     now = next((each for each in own if str(name) in _names(each)), None)
     observed = "nothing any more" if now is None else _short(now.id)
-    if now is not None and used is not None and _same(now, used):
+    if now is not None and used is not None and (now is used or _same(now, used)):
         observed = _short(number)
     expect(observed, equals=_short(number), what=f"what {asked} stands for")
 
@@ -68,6 +68,10 @@ def _is_id(asked: str, number: str, images: list[Image]) -> bool:
         return False
     name = str(parse_reference(asked))
     return not any(name in _names(each) for each in images)
+
+
+def _made(container: Container, image: Image) -> bool:
+    return any(each.get("Id") == container.id for each in image.containers)
 
 
 def _names(image: Image) -> list[str]:

@@ -223,9 +223,15 @@ def images_of(host: Host, engine: DockerEngine) -> list[Image]:
     users: dict[str, list[Mapping[str, Any]]] = {}
     for each in engine.containers():
         users.setdefault(str(each.get("Image") or ""), []).append(each)
-    described = engine.images()
-    ids = [str(each["Id"]) for each in described]
+    described = {str(each["Id"]): each for each in engine.images()}
     # One that has children and no name is not listed, and may be run all the same.
-    described = described + engine.further_images(sorted(set(users) - {""} - set(ids)))
-    ids = [str(each["Id"]) for each in described]
-    return [Image(host, engine, each, users.get(str(each["Id"]), ()), ids) for each in described]
+    asked = sorted(set(users) - {""} - set(described))
+    further = engine.further_images(asked)
+    if len(further) == len(asked):
+        # The id of a manifest leads to the index that it is in.
+        for number, each in zip(asked, further, strict=True):
+            if number != each["Id"]:
+                users.setdefault(str(each["Id"]), []).extend(users[number])
+    described |= {str(each["Id"]): each for each in further}
+    ids = list(described)
+    return [Image(host, engine, each, users.get(key, ()), ids) for key, each in described.items()]

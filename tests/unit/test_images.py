@@ -108,6 +108,14 @@ def test_an_image_that_is_not_listed_but_run_is_asked_for():
     ]  # fmt: skip
 
 
+def test_a_container_of_a_manifest_belongs_to_the_index_that_it_is_in():
+    """Where containerd keeps images, an id is that of an index of several platforms."""
+    index = described("index")
+    also = {_further(None, [number("manifest")]): json.dumps([index])}
+    (only,) = images([index], [used("manifest")], answers=also)
+    assert (only.id, only.running) == (number("index"), True)
+
+
 def _further(api, ids):
     return f"DOCKER_CONFIG=/nonexistent docker -H {ADDRESS} image inspect {' '.join(ids)}"
 

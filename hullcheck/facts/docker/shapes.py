@@ -49,8 +49,8 @@ _TEXTS = Maybe([str])
 _PORTS = Maybe(Each(Maybe([{"HostIp?": _address, "HostPort?": _port}])))
 
 CONTAINER: dict[str, Any] = {
-    "Id": _some, "Name": str, "AppArmorProfile?": str,
-    "State": {"Running": bool, "Pid": int, "Health?": {"Status?": str}},
+    "Id": _some, "Name": str, "Image?": str, "Created?": str, "AppArmorProfile?": str,
+    "State": {"Running": bool, "Pid": int, "FinishedAt?": str, "Health?": {"Status?": str}},
     "HostConfig": {
         "CapAdd": _TEXTS, "CapDrop": _TEXTS, "CgroupParent?": str, "CgroupnsMode?": str,
         "CpuQuota?": int, "CpuShares?": int, "DeviceCgroupRules?": [str],
@@ -62,7 +62,10 @@ CONTAINER: dict[str, Any] = {
         "RestartPolicy": {"Name": str, "MaximumRetryCount": int}, "SecurityOpt": _TEXTS,
         "UTSMode?": str, "Ulimits": Maybe([{"Name": str, "Hard": int}]), "UsernsMode?": str,
     },
-    "Config": {"ExposedPorts?": Each(dict), "Healthcheck?": {"Test?": [str]}, "User?": str},
+    "Config": {
+        "ExposedPorts?": Each(dict), "Healthcheck?": {"Test?": [str]}, "Image?": str,
+        "User?": str,
+    },
     "Mounts": [{"Type": str, "Source?": str, "Destination": str, "RW": bool, "Propagation?": str}],
     "NetworkSettings": {"Ports?": _PORTS, "Networks?": Each(Maybe({"NetworkID?": str}))},
 }  # fmt: skip
