@@ -206,8 +206,9 @@ def fake_host(
     host = host_with(replies | (answers or {}))
     made = Engine(described, **(engine or {}))
     made.host = host
-    known: dict[str, Any] = {"docker": [made], "machine": Machine(1 << 34, 32768), "bundles": [], "podman_stores": []}
-    known |= seeds or {}
+    machine = Machine(1 << 34, 32768)
+    known: dict[str, Any] = {"docker": [made], "machine": machine, "bundles": []}
+    known |= {"podman_stores": []} | (seeds or {})
     for name, value in known.items():
         session_of(host).recall(("provider", name), lambda value=value: value)  # type: ignore[misc]
     return host

@@ -73,10 +73,18 @@ class _Search:
         docker = {str(one.get("Id")) for _, one in self.described}
         self._doubts(stores)
         self.stored = [one for each in stores for one in each.containers if one.id not in docker]
-        taken = docker | {each.id for each in self.stored}
+        # What a user's own files claim takes nothing from what root's tell.
+        roots = docker | {each.id for each in self.stored if not each.rootless}
+        users = {each.id for each in self.stored if each.rootless}
         self.bundled = [
-            each for each in bundled if each.id not in taken and each.namespace != "moby"
+            each
+            for each in bundled
+            if each.namespace != "moby" and each.id not in roots
+            if each.id not in users or not each.owner
         ]
+        owned = {each.id for each in self.bundled}
+        self.stored = [each for each in self.stored if each.id not in owned]
+        taken = docker | {each.id for each in self.stored}
         self.ids = taken | {each.id for each in self.bundled}
         places = self._places()
         self.owned = {each.pid: owners(each, places) for each in self.processes}
