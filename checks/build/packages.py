@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from hullcheck.facts.shell import SHELLS, Command, script_of
 
@@ -148,6 +150,11 @@ def unverified(commands: Sequence[Command]) -> Iterator[str]:
                     yield f"{name}={value}"
         if not verified and (told := _fetches_blindly(command)):
             yield told
+    fetched = set() if verified else {name for each in commands for name in _fetched(each)}
+    for command in commands:
+        yield from (
+            f"{command.program} {name}, as it was fetched" for name in _uses(command, fetched)
+        )
 
 
 def unverified_setting(name: str, value: str) -> bool:
@@ -222,6 +229,39 @@ def _fetches_blindly(command: Command) -> str:
         if PLAIN.match(word):
             return f"{command.program} {PLAIN.match(word)[0]}…"  # type: ignore[index]
     return ""
+
+
+def _fetched(command: Command) -> Iterator[str]:
+    """Yield the names, without directories, of files that a command fetches."""
+    if command.program not in FETCHERS:
+        return
+    words = command.arguments
+    told = [each for word, each in pairwise(words) if re.fullmatch("-[a-zA-Z]*[oO]|--output", word)]
+    told += [word.partition("=")[2] for word in words if re.match("--output(-document)?=", word)]
+    told += [word for word in words if "://" in word]
+    for name in (*told, *command.outputs):
+        if base := name.partition("?")[0].rpartition("/")[2]:
+            yield base
+
+
+def _uses(command: Command, names: Collection[str]) -> Iterator[str]:
+    """Yield which of some files a command runs, or installs without a signature to check."""
+    program, words = command.words[0] if command.words else "", command.arguments
+    runs = [program] if "/" in program else []
+    if command.program in (*SHELLS, ".", "source") or INTERPRETERS.fullmatch(command.program):
+        runs += [word for word in words if not word.startswith("-")][:1]
+    elif command.program == "dpkg" and _installs(words):
+        runs += words
+    elif command.program in APT and verb(command) in ("install", "reinstall"):
+        runs += [word for word in words if word.endswith(".deb")]
+    for word in runs:
+        base = word.rpartition("/")[2]
+        if any(fnmatchcase(name, base) for name in names):
+            yield base
+
+
+def _installs(words: Sequence[str]) -> bool:
+    return any(re.fullmatch("-[a-zA-Z]*i[a-zA-Z]*|--install", word) for word in words)
 
 
 def _unchecked(program: str, word: str) -> bool:

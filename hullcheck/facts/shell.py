@@ -44,6 +44,7 @@ class Command:
     :param words: its words, the wrappers before it (``sudo``, ``env`` …) left out.
     :param assignments: the variables that are set for it, or by it if it has no words.
     :param stdin: what it is given to read by the script itself.
+    :param outputs: the files that its output is written to.
     :param after: the command whose output it reads through a pipe.
     :param inner: the commands whose output are among its words, or a file that it is given.
     """
@@ -51,6 +52,7 @@ class Command:
     words: list[str]
     assignments: dict[str, str] = field(default_factory=dict)
     stdin: str = ""
+    outputs: list[str] = field(default_factory=list)
     after: Command | None = None
     inner: list[Command] = field(default_factory=list)
 
@@ -252,7 +254,9 @@ class _Reader:
             self.here.append((self.now, word))
         elif target == "<<<":
             self.now.stdin += word
-        elif target or (not self.now.words and word in _RESERVED):
+        elif target:
+            self.now.outputs += [word] if ">" in target else []
+        elif not self.now.words and word in _RESERVED:
             return
         elif not self.now.words and (set_ := _ASSIGNMENT.fullmatch(word)):
             self.now.assignments[set_[1]] = set_[2]
