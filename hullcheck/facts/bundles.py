@@ -291,7 +291,7 @@ def _claim(
     places = [each.removeprefix("bundle=") for each in named if each.startswith("bundle=")]
     place = str(state.get("bundle") or (places or [folder])[0])
     pid = state.get("init_process_pid", state.get("pid"))
-    process = processes.get(pid) if isinstance(pid, int) else None
+    process = processes.get(pid) if type(pid) is int else None
     groups = json.dumps([state.get("cgroup_paths"), state.get("cgroup-path")])
     if owner and process is not None and 0 in process.uids:
         process = None
@@ -331,7 +331,11 @@ def _raw(host: Host, claims: Mapping[str, Bundle]) -> Iterator[Bundle]:
 
 
 def _readable(claim: Bundle) -> bool:
-    return not claim.owner and claim.path.startswith("/") and not isinstance(claim.told, Unknown)
+    """Whether the ``config.json`` of a claimed bundle may be read, and its path be asked for."""
+    sane = claim.path.startswith("/") and not re.search(
+        "[\0\ud800-\udc7f\udd00-\udfff]", claim.path
+    )
+    return sane and not claim.owner and not isinstance(claim.told, Unknown)
 
 
 def _named(bundle: Bundle) -> Bundle:

@@ -14,7 +14,7 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
-from hullcheck.facts.bundles import Bundle
+from hullcheck.facts.bundles import LIST, Bundle
 from hullcheck.facts.engines import DEFAULT_PROFILE, UNCONFINED, Told, engine_kind
 from hullcheck.facts.files import Files
 from hullcheck.facts.hosts_toml import Hosts, inline, parse_hosts
@@ -272,7 +272,7 @@ def containerd(host: Host) -> list[Containerd]:
 
     :raises NotApplicable: none runs.
     """
-    session_of(host).foresee(*(each for path in USUAL for each in wants(path)))
+    session_of(host).foresee(LIST, *(each for path in USUAL for each in wants(path)))
     found = [Containerd(host, "containerd", *each) for each in running(host, "containerd")]
     if not found:
         raise NotApplicable("no containerd runs on this host")

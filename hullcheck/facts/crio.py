@@ -21,7 +21,7 @@ from hullcheck.facts.podman.places import Places
 from hullcheck.facts.podman.registries import Registries, read_registries
 from hullcheck.facts.podman.signatures import Signatures, parse_policy, read_signatures
 from hullcheck.facts.registry import fact, get, provide_each
-from hullcheck.facts.toml_daemon import Settings, TomlDaemon, TomlFile, running
+from hullcheck.facts.toml_daemon import SLACK, Settings, TomlDaemon, TomlFile, running
 from hullcheck.transport import read, session_of, want
 
 __all__ = ["Crio", "crio", "merge"]
@@ -83,7 +83,7 @@ class Crio(TomlDaemon):
         folder = self.absolute(self.drop_ins)
         files: Files = get(self.host, "files")
         found = files.get(self.seen(folder))
-        if found.exists and found.mtime > self.process.started + 1.5:
+        if found.exists and found.mtime > self.process.started + SLACK:
             return f"{folder} was changed after {self.kind} started; restart it"
         return super().stale
 

@@ -150,6 +150,8 @@ class TomlDaemon(Engine):
 
     def seen(self, path: str) -> str:
         """Return where the host finds what the daemon sees at a path."""
+        if "\0" in path or not path.startswith("/"):
+            raise Unknown(f"{path!r} in the configuration of {self.kind} is no absolute path")
         here = session_of(self.host).ask(HERE)[0].text.strip()
         own = self.process.spaces.get("mnt")
         at_home = own is None or "{}:{}".format(*own) == here

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hullcheck.control import Unknown
 from hullcheck.facts import get
 from hullcheck.facts.bundles import CRIO, HERE, LIST
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
-from hullcheck.transport import read
+from hullcheck.transport import CannotAnswer, read
 from tests.unit.fake import host_with
 
 TASK = "io.containerd.runtime.v2.task"
@@ -158,6 +160,27 @@ def test_the_manager_is_named_by_annotations(manager):
     (one,) = found("/run/crun/raw/status\n", files)
     expected = ("crun", "libpod") if manager == "libpod" else ("cri-o", "")
     assert (one.runtime, one.namespace) == expected
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(("bundle", "pid", "init_process_pid", "config", "x")), ANY)
+    | st.fixed_dictionaries({"config": st.fixed_dictionaries({"labels": ANY})})
+    | st.fixed_dictionaries({"bundle": st.just("/\ud800\0")})
+    | ANY
+)
+@settings(max_examples=60, deadline=None)
+def test_no_state_breaks_the_list(state):
+    try:
+        made = found("/run/runc/raw/state.json\n", {"/run/runc/raw/state.json": json.dumps(state)})
+    except CannotAnswer:  # what it points at is not among the answers
+        return
+    assert all(each.pid is None for each in made)
 
 
 def test_what_a_user_points_at_is_not_read_and_not_root_s():
