@@ -137,12 +137,17 @@ def _foresee(host: Host, running: list[Container]) -> None:
 def _uppers(container: Container) -> list[str]:
     """Return the writable directories of all that is mounted on a container's root.
 
-    :raises Unknown: what is mounted there is no overlay, or does not tell.
+    :raises NotApplicable: its root is the host's own.
+    :raises Unknown: what is mounted there is no overlay of its own, or does not tell.
     """
+    table: MountTable = get(container.host, "mounts")
+    hosts = covering(table, "/")
     found = []
     for mount in container.mounts:
         if mount.target != "/" or mount.fstype == "rootfs":
             continue
+        if hosts is not None and mount.place == hosts.place:
+            raise NotApplicable("it has no root of its own: it is the host's")
         upper = _upper(container, mount)
         found += [upper] if upper else []
     return found
@@ -150,6 +155,10 @@ def _uppers(container: Container) -> list[str]:
 
 def _upper(container: Container, mount: Mount) -> str:
     """Return the upper directory of an overlay as the host sees it; "" if it has none."""
+    if mount.fstype == "overlay" and mount.root != "/":
+        raise Unknown(
+            "its root is a directory of another's overlay, which does not tell its changes"
+        )
     if mount.fstype != "overlay":
         raise Unknown(f"its root is of the type {mount.fstype}, which does not tell what changed")
     path = overlay_option(mount, "upperdir")

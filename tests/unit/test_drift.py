@@ -102,11 +102,16 @@ def test_a_sweep_that_is_not_whole_is_unknown(damaged):
     "100 99 8:1 /rootfs / rw - ext4 /dev/sda1 rw\n",
     "100 99 0:50 / / rw - fuse.fuse-overlayfs fuse-overlayfs rw,user_id=0\n",
     ROOT.replace("up/diff", "up\\,x/diff"), ROOT.replace(UPPER, "up/diff"),
-    ROOT + "106 100 0:61 / / rw - tmpfs tmpfs rw\n",
+    ROOT + "106 100 0:61 / / rw - tmpfs tmpfs rw\n", ROOT.replace("/ / ro", "/vfs/dir/x / ro"),
 ])  # fmt: skip
 def test_a_root_that_does_not_tell_what_changed_is_unknown(root):
     host = running(mounts=root)
     assert found_of(added_executables, host)[0] == "unknown"
+
+
+def test_who_has_the_hosts_own_root_has_no_changes_of_its_own():
+    host = running(mounts=MOUNTS.replace(ROOT, "100 99 8:1 / / rw - ext4 /dev/sda1 rw\n"))
+    assert found_of(added_executables, host)[0] == "not-applicable"
 
 
 def test_an_overlay_without_an_upper_directory_cannot_change():

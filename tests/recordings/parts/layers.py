@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.images import busybox_tar
+from tests.live.hosts.runc import changed
 
 LEAKY = {
     "usr/bin/su": (b"x", 0o4755),
@@ -33,9 +36,26 @@ done
 exit 1
 """
 
+OVERLAY = """
+cd /srv/data && mkdir -p own && cd own && mkdir -p image up work root
+tar -x -C image && mkdir -p image/proc image/dev image/sys
+mount -t overlay overlay -o "lowerdir=$PWD/image,upperdir=$PWD/up,workdir=$PWD/work" root
+"""
+
 
 def rotten(host: DockerHost) -> None:
     host.engine.load_image("leaky:1", tar=busybox_tar(LEAKY))
     host.start("drifter", "--network=none", "--tmpfs=/scratch:exec", image="leaky:1",
                command=["sh", "-c", DRIFT])  # fmt: skip
     host.run(DRIFTED)
+    overlaid(host)
+
+
+def overlaid(host: DockerHost) -> None:
+    """Start a container of runc alone on an overlay: the rotten host's engine has none."""
+    host.run(OVERLAY, stdin=busybox_tar())
+    spec = json.loads(host.run("cd /srv/data/own && runc spec && cat config.json").stdout)
+    root = {"path": "/srv/data/own/root", "readonly": False}
+    host.write("/srv/data/own/config.json", json.dumps(changed(spec, None, None) | {"root": root}))
+    host.run("runc run -d --bundle /srv/data/own overlaid </dev/null >/dev/null 2>&1")
+    host.run("cd /srv/data/own/root && cp bin/busybox tmp/tool && echo x:x:0:0::/: >>etc/passwd")
