@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from checks.runtime import test_behaviour as behaviour
 from checks.runtime.test_operation import test_ssh_daemon as ssh_daemon
+from hullcheck.facts import get
+from hullcheck.facts.programs import program
 from hullcheck.inventory.policy import Policy
 from tests.unit.container_fake import (
     APP,
@@ -165,6 +169,16 @@ def test_a_tracer_is_named_wherever_it_is(monkeypatch):
     finding = findings(DEBUGGERS, host)["app"]
     assert str(finding.status) == "fail"
     assert "70 (innocent)" in finding.reason
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(["-m", "-c", "python3", "busybox", "sh"])))
+def test_any_command_line_is_some_program(words):
+    """What a process writes over its arguments breaks nothing, and hides not what its file is."""
+    answers = {"head -c 1048577 -- /proc/100/cmdline": "\0".join(words),
+               "readlink -nv /proc/100/exe": "/usr/sbin/sshd"}  # fmt: skip
+    found = program(get(running(answers=answers), "processes").get(100))
+    assert "sshd" in found.names
+    assert all(found.names)
 
 
 def terminal(fake, number):

@@ -63,8 +63,8 @@ CONTAINER: dict[str, Any] = {
         "UTSMode?": str, "Ulimits": Maybe([{"Name": str, "Hard": int}]), "UsernsMode?": str,
     },
     "Config": {
-        "ExposedPorts?": Each(dict), "Healthcheck?": {"Test?": [str]}, "Image?": str,
-        "User?": str,
+        "Env?": [str], "ExposedPorts?": Each(dict), "Healthcheck?": {"Test?": [str]},
+        "Image?": str, "User?": str,
     },
     "Mounts": [{"Type": str, "Source?": str, "Destination": str, "RW": bool, "Propagation?": str}],
     "NetworkSettings": {"Ports?": _PORTS, "Networks?": Each(Maybe({"NetworkID?": str}))},
