@@ -74,11 +74,11 @@ SETTINGS: Sequence[tuple[Callable[[str], object], re.Pattern[str]]] = [
 """The same as values: of an option, of a key after ``config`` or ``-c``."""
 
 WRITTEN = re.compile(
-    r"\bdeb(-src)?[ \t]+\[[^\]]*\btrusted=yes"
+    r"\bdeb(-src)?[ \t]+\[[^\]]{0,200}\btrusted=yes"
     r"|^Trusted:[ \t]*yes"
     r"|(?<![\w-])gpgcheck[ \t]*=[ \t]*(0|no|false)\b"
     r"|(APT::Get::AllowUnauthenticated|Acquire::AllowInsecureRepositories)[ \t]+\"?(true|1|yes)"
-    r"|^\s*SigLevel[ \t]*=[ \t]*(Never|.*TrustAll)",
+    r"|^[ \t]*SigLevel[ \t]*=[ \t]*(Never|.*TrustAll)",
     re.MULTILINE | re.IGNORECASE,
 )
 """The same, written into a manager's configuration."""

@@ -28,11 +28,10 @@ FILLS = ("", "ADD", "COPY", "RUN")
 """What makes layers; "" is what no instruction tells: an import, another tool's own layer."""
 
 _NOP = re.compile(r"/bin/sh -c #\(nop\)\s*")
-_BUILDKIT = re.compile(r"\s*# buildkit$")
 _ARGUMENTS = re.compile(r"\|(\d+)\s")
 _SHELL = re.compile(
     rf"(?:^|(?<=\s))(?:/\S*/)?(?:{'|'.join(sorted(SHELLS))})"
-    r"(?:\s+-o\s+\w+|\s+-[a-z]*o\s+\w+|\s+-[a-bd-z]+)*\s+-[a-z]*c(?:\s+-o\s+\w+)*\s"
+    r"(?:\s+-[a-bd-z]*o\s+\w+|\s+-[a-bd-np-z]+(?=\s)|\s+--[a-z]+(?=\s))*\s+-[a-z]*c(?:\s+-o\s+\w+)*\s"
 )
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|t[gbx]z2?|tzst)$", re.IGNORECASE)
 _CLASSIC = re.compile(r"(?P<what>(?:file|dir|multi):\S+) in (?P<target>.*)", re.DOTALL)
@@ -62,7 +61,7 @@ def recipe(image: Image) -> list[Instruction]:
 
 def instruction(step: Step) -> Instruction:
     """Return the instruction that a step of a history was."""
-    text = _BUILDKIT.sub("", step.created_by.strip())
+    text = step.created_by.strip().removesuffix("# buildkit").rstrip()
     described = _NOP.match(text)
     text = text[described.end() :] if described else text
     keyword, _, rest = text.partition(" ")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from checks.build import test_image_recipes as controls
@@ -21,6 +23,7 @@ def written(script):
         f"RUN |2 VERSION=1.2 WHERE=a b /bin/sh -c {script} # buildkit",
         f"RUN /bin/bash -o pipefail -c {script} # buildkit",
         f"RUN bash -euxo pipefail -c {script}",
+        f"RUN /bin/bash --login -o errexit -x -c {script} # buildkit",
         f"/bin/sh -c {script}",
         f"|1 VERSION=1.2 /bin/sh -c {script}",
     ]
@@ -281,3 +284,22 @@ def test_evidence_names_the_step_and_stays_short():
     host = image_host([described("app")], histories={"app": [RUN.format("apt-get update " * 50)]})
     _, reason = one(controls.test_package_index, host)
     assert len(reason) < 200
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        " " * 200_000,
+        "RUN " + "sh -o a " * 8000,
+        "RUN /bin/sh -c " + "deb [" * 13_000,
+        "RUN /bin/sh -c " + "\\n" * 30_000,
+        "RUN /bin/sh -c echo '" + "\n" * 60_000 + "'",
+        "RUN |1 A=" + "/" * 60_000,
+        "ADD " + "a#" * 30_000 + " /",
+    ],
+)
+def test_a_hostile_history_costs_little(hostile):
+    clock = time.process_time()
+    for control in (controls.test_verified_packages, controls.test_add_instruction):
+        judged(control, ROOT, hostile)
+    assert time.process_time() - clock < 5
