@@ -1,17 +1,14 @@
 """containerd and CRI-O on the recorded hosts: in order on ``sound``, all faults on ``rotten``.
 
-Both have pods, which ``ctr`` starts where a kubelet's would be. There is no CRI-O for Debian: a
-program of its name stands in for it, beside real files, and listens where CRI-O would.
+There is no kubelet and no CRI-O for Debian: programs of their names stand in for them, beside real
+files; the one for CRI-O listens where it would.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 
-from tests.live.hosts.images import WAIT
 from tests.live.hosts.overlay import OverlayHost
-from tests.live.hosts.runc import ROOT, unpack
 
 SOUND = """
 version = 2
@@ -46,6 +43,7 @@ SOUND_CRIO = """
 [crio.runtime]
 seccomp_use_default_when_empty = true
 selinux = true
+default_ulimits = ["nofile=1024:4096"]
 [crio.image]
 signature_policy = "/etc/crio/policy.json"
 [crio.metrics]
@@ -103,11 +101,10 @@ def rotten(host: OverlayHost) -> None:
 
 
 def _restart(host: OverlayHost) -> None:
-    """Let containerd read its file, and start a pod."""
-    unpack(host)
+    """Let containerd read its file, and something that is called a kubelet run."""
     host.run(
-        "systemctl restart containerd && ctr --namespace k8s.io run -d --rootfs --null-io"
-        f" {ROOT} pod1 /bin/sh -c {shlex.quote(WAIT)}"
+        "systemctl restart containerd && cp /usr/bin/sleep /usr/bin/kubelet && "
+        "{ setsid kubelet 1000000 </dev/null >/dev/null 2>&1 & }"
     )
 
 
