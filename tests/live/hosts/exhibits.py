@@ -115,6 +115,7 @@ DOCKER: dict[str, Row] = {
                          "masked-paths", "read-only-paths", "devices"), "privileged")
                          | {"capabilities": "CAP_AUDIT_CONTROL"}, runs=False),
     "spared": Row(("--oom-score-adj=-900",), {"oom-score": "-900"}, runs=False),
+    "haunted": Row((), {}, runs=False),
     "many-files": Row(("--ulimit=nofile=9999999:9999999",), {"ulimits": "9999999"}, runs=False),
 }  # fmt: skip
 
@@ -156,9 +157,15 @@ OTHERS: dict[str, Mapping[str, str]] = {
                          "read-only-root": "writable"},
     "odd2": UNMANAGED | OPEN | {"capabilities": "every one", "privileged": "every one",
                                 "devices": "a *:* rwm"},
+    # In the cgroup that one of Docker's, haunted, would have if it ran.
+    "ghost": UNBOUND | {"read-only-root": "writable"},
+    # In the cgroup of what looks after a container, and among the host's processes.
+    "watcher": UNBOUND | {"read-only-root": "writable", "host-pid": "the host's"},
     # unshare(1) itself is in the mount namespace, and not in the pid namespace.
     "handmade": UNSHARED | {"entered-process": "pid namespace"},
     "own-pids": UNSHARED | OPEN | {"host-paths": "/run", "engine-socket": "/run/docker.sock",
                                    "mount-propagation": "/srv/shared"},
 }  # fmt: skip
 """Raw runc, containerd's own, and what nobody knows but the kernel."""
+
+NAMELESS = ("watcher", "handmade", "own-pids")

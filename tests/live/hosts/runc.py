@@ -29,15 +29,17 @@ def runc(
     state: str = "/run/runc",
     cgroup: str | None = None,
     capabilities: int | None = None,
+    shared: str = "",
 ) -> int:
     """Start a container with runc alone; returns the pid of its first process on the host.
 
     :param state: runc's --root. ``cgroup``: its path; None: "/NAME".
     :param capabilities: a mask; None: those that ``runc spec`` gives.
+    :param shared: a namespace that it has of its host's.
     """
     bundle = f"/srv/rogue/{name}"
     spec = json.loads(host.run("cd /tmp && runc spec && cat config.json && rm config.json").stdout)
-    host.write(f"{bundle}/config.json", json.dumps(changed(spec, cgroup, capabilities)))
+    host.write(f"{bundle}/config.json", json.dumps(changed(spec, cgroup, capabilities, shared)))
     run = shlex.join(["runc", "--root", state, "run", "-d", "--bundle", bundle, name])
     host.run(
         f"{run} </dev/null >/dev/null 2>/var/log/runc.log || {{ cat /var/log/runc.log; exit 1; }}"
@@ -47,7 +49,7 @@ def runc(
 
 
 def changed(
-    spec: Mapping[str, Any], cgroup: str | None, capabilities: int | None
+    spec: Mapping[str, Any], cgroup: str | None, capabilities: int | None, shared: str
 ) -> dict[str, Any]:
     process = dict(spec["process"], terminal=False, args=["/bin/sh", "-c", WAIT])
     # Raising a limit takes a capability that root lacks here.
@@ -57,6 +59,7 @@ def changed(
         process["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), every)
         process["noNewPrivileges"] = False
     linux = dict(spec["linux"])
+    linux["namespaces"] = [each for each in linux["namespaces"] if each["type"] != shared]
     if cgroup is not None:
         linux["cgroupsPath"] = cgroup
     root = {"path": ROOT, "readonly": capabilities is None}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hullcheck.facts.containers.membership import BIRTH
 from tests.live.hosts.docker import DockerHost
-from tests.live.hosts.exhibits import ALWAYS, DOCKER, OTHERS, PODMAN, SAFE, Row
+from tests.live.hosts.exhibits import ALWAYS, DOCKER, NAMELESS, OTHERS, PODMAN, SAFE, Row
 from tests.live.hosts.podman import Podman
 from tests.live.hosts.population import ALLOW_ALL, enter
 from tests.live.hosts.runc import ROOT, apart, ctr, runc, unpack
@@ -67,8 +67,9 @@ class Zoo:
         """Return what a container that is not Docker's or Podman's is called in findings."""
         if name == "disguised":
             return UNKNOWN_ID[:12]
-        nameless = name in ("handmade", "own-pids")
-        return f"process {self.others[name]} (sh)" if nameless else name
+        if name == "ghost":
+            return self.docker["haunted"][:12]
+        return f"process {self.others[name]} (sh)" if name in NAMELESS else name
 
 
 def zoo(host: DockerHost) -> Zoo:
@@ -79,9 +80,12 @@ def zoo(host: DockerHost) -> Zoo:
     unpack(host)
     start_podman(made, Podman(host))
     start_others(made)
-    newest = time.monotonic()
     made.innocent = start_innocent(host)
     made.docker = start_docker(host)
+    haunted = f"/docker/{made.docker['haunted']}"
+    every = every_capability(host)
+    made.others["ghost"] = runc(host, "ghost", state=HIDDEN, cgroup=haunted, capabilities=every)
+    newest = time.monotonic()
     made.intruders = start_intruders(made)
     host.run(UNHEALTHY)
     host.docker("pause", "frozen")
@@ -138,6 +142,14 @@ def start_others(made: Zoo) -> None:
         "plain": runc(host, "plain"),
         "rtB": runc(host, "rtB", capabilities=every),
         "disguised": runc(host, "disguised", state=HIDDEN, cgroup=disguise, capabilities=every),
+        "watcher": runc(
+            host,
+            "watcher",
+            state=HIDDEN,
+            cgroup="/lxc.monitor.x/supervisor",
+            capabilities=every,
+            shared="pid",
+        ),
         "odd1": ctr(host, "odd1", "--net-host"),
         "odd2": ctr(host, "odd2", "--privileged"),
         "handmade": apart(host, "handmade", "unshare", "-p", "-m", "-f", "chroot", ROOT),
@@ -160,11 +172,12 @@ def start_intruders(made: Zoo) -> dict[str, int]:
     """Put into containers of Docker's what is not of them: by cgroup, by namespaces, and
     containers that say they are others."""
     host, cgroup = made.host, "/docker/{}".format
+    every = every_capability(host)
     return {
         "entered": enter(host, "entered"),
         "strayed": stray(host, "strayed"),
         "imitated": runc(host, "imitator", state=HIDDEN, cgroup=cgroup(made.docker["imitated"]),
-                         capabilities=every_capability(host)),
+                         capabilities=every),
         "twin": runc(host, "quiet", state=HIDDEN, cgroup=cgroup(made.docker["twin"])),
     }  # fmt: skip
 
