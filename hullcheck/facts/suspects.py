@@ -76,7 +76,7 @@ and says no more than that."""
 
 _TEMPLATE = re.compile(r".*[.](example|sample|template|tmpl|dist|defaults?|pub)$", re.DOTALL)
 _SHIPPED = re.compile(
-    r"/(node_modules|site-packages|dist-packages|gems|usr/lib|usr/share|usr/local/go|pkg/mod)/"
+    r"/(node_modules|site-packages|lib/python[0-9.]+|dist-packages|gems|usr/lib|usr/share|usr/local/go|pkg/mod)/"
     r"(.*/)?(tests?|testdata|testing|test_data|fixtures|examples?|__tests__|spec|specs|doc|docs)/",
     re.DOTALL,
 )

@@ -135,6 +135,7 @@ def test_a_deleted_secret_is_still_in_the_image():
     ("/etc/ssh/ssh_host_rsa_key", True), ("/srv/tls.pem", True), ("/src/.git/config", True),
     ("/root/.docker/config.json", True), ("/etc/docker/config.json", False),
     ("/usr/lib/python3/site-packages/x/tests/key.pem", False), ("/tests/key.pem", True),
+    ("/opt/py/lib/python3.13/test/certdata/key.pem", False),
     ("/home/a/.netrc", True), ("/x/my-service-account.json", True), ("/etc/shadow", True),
 ])  # fmt: skip
 def test_what_counts_as_a_secret(path, secret):

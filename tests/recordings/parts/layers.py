@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.live.hosts.docker import DockerHost
-from tests.live.hosts.images import busybox_tar
-from tests.live.hosts.runc import changed
+from tests.live.hosts.images import WAIT, busybox_tar
 
 LEAKY = {
     "usr/bin/su": (b"x", 0o4755),
@@ -55,7 +54,10 @@ def overlaid(host: DockerHost) -> None:
     """Start a container of runc alone on an overlay: the rotten host's engine has none."""
     host.run(OVERLAY, stdin=busybox_tar())
     spec = json.loads(host.run("cd /srv/data/own && runc spec && cat config.json").stdout)
-    root = {"path": "/srv/data/own/root", "readonly": False}
-    host.write("/srv/data/own/config.json", json.dumps(changed(spec, None, None) | {"root": root}))
+    spec["process"] |= {"terminal": False, "args": ["/bin/sh", "-c", WAIT]}
+    # Raising a limit takes a capability that root lacks on the test machine.
+    del spec["process"]["rlimits"]
+    spec["root"] = {"path": "/srv/data/own/root", "readonly": False}
+    host.write("/srv/data/own/config.json", json.dumps(spec))
     host.run("runc run -d --bundle /srv/data/own overlaid </dev/null >/dev/null 2>&1")
     host.run("cd /srv/data/own/root && cp bin/busybox tmp/tool && echo x:x:0:0::/: >>etc/passwd")
