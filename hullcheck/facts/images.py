@@ -233,5 +233,5 @@ def images_of(host: Host, engine: DockerEngine) -> list[Image]:
             if number != each["Id"]:
                 users.setdefault(str(each["Id"]), []).extend(users[number])
     described |= {str(each["Id"]): each for each in further}
-    ids = list(described)
+    ids = sorted(described)
     return [Image(host, engine, each, users.get(key, ()), ids) for key, each in described.items()]

@@ -79,7 +79,7 @@ def image_host(
     :param answers: further answers, or others.
     """
     api = Api(None, ADDRESS, client)  # type: ignore[arg-type]
-    ids = [str(each["Id"]) for each in images]
+    ids = sorted(str(each["Id"]) for each in images)
     steps = {
         number(name): [step(each) if isinstance(each, str) else each for each in found]
         for name, found in (histories or {}).items()

@@ -137,6 +137,7 @@ def test_histories_of_many_images_are_few_bounded_commands():
     wants = Api(None, ADDRESS, True).history_wants([number(str(each)) for each in range(60)])
     assert len(wants) == 3
     assert all("head -c" in each.command and len(each.command) < 4000 for each in wants)
+    assert all("curl" in each.command and "docker -H" in each.command for each in wants)
     every = [described(f"image{each}") for each in range(60)]
     steps = {f"image{each}": [f"RUN echo {each}"] for each in range(60)}
     found = images(every, histories=steps)
@@ -175,6 +176,13 @@ def test_an_image_that_was_removed_meanwhile_is_left_out():
     gone = f"Error response from daemon: No such image: {number('app')}\n"
     (app,) = images([described("app")], answers=replied(f"# {number('app')}\n\n", gone))
     with pytest.raises(NotApplicable):
+        _ = app.history
+
+
+def test_an_engine_that_fails_is_not_taken_for_one_whose_image_is_gone():
+    mixed = "curl: (22) The requested URL returned error: 404\nError: it broke\n"
+    (app,) = images([described("app")], answers=replied(f"# {number('app')}\n\n", mixed))
+    with pytest.raises(Unknown):
         _ = app.history
 
 

@@ -52,6 +52,7 @@ all are answers here, and a failure is told from its text."""
 
 _TLS_FAILS = (*_FAILS, 1, 35, 55, 56, 58, 60)
 
+_LOCAL = "http://docker"
 _JSON = "--format '{{json .}}'"
 
 HISTORIES, HISTORY_LIMIT = 25, 256 * 1024
@@ -196,7 +197,7 @@ class Api:
         told = dict(pairwise(parts)).get(image, "").strip()
         if told != "." and not told.endswith("\n."):
             errors = answer.evidence.stderr.decode("utf-8", "replace").splitlines()
-            if any(_GONE.search(line) and image in line for line in errors):
+            if not told and errors and all(map(_GONE.search, errors)):
                 raise NotApplicable("it was removed while it was looked at")
             raise Unknown(f"{self.address} does not tell its history")
         return self._history(told.removesuffix("."))
@@ -214,7 +215,10 @@ class Api:
         """The questions for the histories of some images."""
         docker = f"{_docker(self.address)} image history --no-trunc --human=false {_JSON} $i"
         curl, base = _curl(self.address)
-        one = docker if self.client else f"{curl} {base}/images/$i/history"
+        one = f"{curl} {base}/images/$i/history"
+        if self.client:
+            # One for each image; curl takes a third of the time, where there is one.
+            one = f"{{ {one} 2>/dev/null || {docker}; }}" if base == _LOCAL else docker
         whole = f"{{ {one} && echo && echo .; }} | head -c {HISTORY_LIMIT}"
         return [
             want(
@@ -311,7 +315,7 @@ def _curl(address: str) -> tuple[str, str]:
     """Return curl's command line for a daemon, and the address that paths are added to."""
     if address.startswith("unix://"):
         socket = shlex.quote(address.removeprefix("unix://"))
-        return f"curl -qsSf -m 15 --unix-socket {socket}", "http://docker"
+        return f"curl -qsSf -m 15 --unix-socket {socket}", _LOCAL
     return "curl -qsSf -m 15 --noproxy '*'", address.replace("tcp://", "http://", 1)
 
 
