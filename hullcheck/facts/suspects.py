@@ -104,7 +104,7 @@ class Stored:
 
 def _test() -> str:
     held = (
-        f"{path_test(names)} -size -256 -exec grep -aqi -e {shlex.quote(line)} {{}} \\;"
+        f"{path_test(names)} -size -2048 -exec grep -aqi -e {shlex.quote(line)} {{}} \\;"
         for names, line in HOLDING.values()
     )
     named = path_test(*PROGRAMS.values(), TOOLBOXES, below="s*bin/")
