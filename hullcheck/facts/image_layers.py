@@ -7,6 +7,7 @@ anything else of that name) is told apart in a second one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import posixpath
 import re
@@ -77,22 +78,25 @@ def _mounted(image: Image) -> list[str]:
 
 
 def _cached(image: Image) -> list[str]:
-    """Return the directories of the vfs driver, each of which holds all layers up to its own.
+    """Return the directories of the vfs driver, each of which holds all layers up to its own."""
+    ids = [answer.text for answer in session_of(image.host).ask(*_cache_wants(image))]
+    if not all(re.fullmatch("[0-9a-f]{64}", each) for each in ids):
+        raise Unknown("where its layers lie cannot be read; needs root")
+    return [f"{image.engine.root_dir}/vfs/dir/{each}" for each in ids]
+
+
+def _cache_wants(image: Image) -> list[Want]:
+    """Return what asks under which names the vfs driver keeps the layers, the uppermost first.
 
     The engine files them by chain id (OCI image specification, config.md, Layer ChainID).
     """
-    engine = image.engine
-    root, chain, chains = engine.root_dir, "", []
+    base, chain, chains = f"{image.engine.root_dir}/image/vfs/layerdb/sha256", "", []
     for digest in image.layers:
         sum_ = hashlib.sha256(f"{chain} {digest}".encode()).hexdigest()
         chain = f"sha256:{sum_}" if chain else digest
         chains.append(chain.removeprefix("sha256:"))
-    paths = [f"{root}/image/vfs/layerdb/sha256/{each}/cache-id" for each in reversed(chains)]
-    wants = [want("head -c 65 -- %s", engine.seen(each), meaning=(0, 1)) for each in paths]
-    ids = [answer.text for answer in session_of(engine.host).ask(*wants)]
-    if not all(re.fullmatch("[0-9a-f]{64}", each) for each in ids):
-        raise Unknown("where its layers lie cannot be read; needs root")
-    return [f"{root}/vfs/dir/{each}" for each in ids]
+    paths = [image.engine.seen(f"{base}/{each}/cache-id") for each in reversed(chains)]
+    return [want("head -c 65 -- %s", each, meaning=(0, 1)) for each in paths]
 
 
 # What is in them.
@@ -138,12 +142,16 @@ def _key(image: Image) -> tuple[str, str]:
 
 def _walk(host: Host) -> _Walk:
     known: dict[tuple[str, str], list[str] | Unknown] = {}
-    for image in get(host, "image"):
-        if isinstance(image, Image):
-            try:
-                known[_key(image)] = layers_of(image)
-            except Unknown as reason:
-                known[_key(image)] = reason
+    images = [each for each in get(host, "image") if isinstance(each, Image)]
+    for image in images:
+        if (image.inspect.get("GraphDriver") or {}).get("Name") == "vfs":
+            with contextlib.suppress(Unknown):  # It is raised again where it counts.
+                session_of(host).foresee(*_cache_wants(image))
+    for image in images:
+        try:
+            known[_key(image)] = layers_of(image)
+        except Unknown as reason:
+            known[_key(image)] = reason
     roots = sorted({each for found in known.values() if isinstance(found, list) for each in found})
     entries: dict[str, list[Entry]] = {}
     if not roots:
