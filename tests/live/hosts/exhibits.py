@@ -111,6 +111,8 @@ DOCKER: dict[str, Row] = {
     "entered": INTRUDED,
     "strayed": INTRUDED,
     "imitated": INTRUDED,
+    # Its processes were moved to the root of all cgroups, where nothing limits them.
+    "escaped": Row((), dict.fromkeys(("memory-limit", "pids-limit", "cpu-limit"), "none")),
     "never-started": Row(("--privileged",), dict.fromkeys(("privileged", "seccomp",
                          "masked-paths", "read-only-paths", "devices"), "privileged")
                          | {"capabilities": "CAP_AUDIT_CONTROL"}, runs=False),

@@ -20,6 +20,14 @@ ln -sfn /run /srv/app-data
 docker volume create -d local -o type=none -o o=bind -o device=/etc innocent >/dev/null
 """
 
+ESCAPE = """
+for pid in $(docker top escaped -eo pid | tail -n +2); do
+    for root in /sys/fs/cgroup/*/ /sys/fs/cgroup/; do
+        [ ! -e $root/cgroup.procs ] || echo $pid >$root/cgroup.procs
+    done
+done
+"""
+
 UNHEALTHY = """
 for turn in $(seq 400); do
     ! grep -lqsz 1000002 /proc/[0-9]*/cmdline || exit 0
@@ -87,6 +95,7 @@ def zoo(host: DockerHost) -> Zoo:
     made.others["ghost"] = runc(host, "ghost", state=HIDDEN, cgroup=haunted, capabilities=every)
     newest = time.monotonic()
     made.intruders = start_intruders(made)
+    host.run(ESCAPE)
     host.run(UNHEALTHY)
     host.docker("pause", "frozen")
     time.sleep(max(0.0, newest + BIRTH + 1 - time.monotonic()))
