@@ -36,6 +36,8 @@ HARMLESS = frozenset(
 )
 """Device files that an engine binds where it may not make them (user namespaces)."""
 
+MEMORY = "/dev/shm"  # noqa: S108
+
 _INIT = re.compile(r"(docker-init|tini|tini-static|catatonit)$")
 _INITS = ("/sbin/docker-init", "/dev/init", "/run/podman-init")
 """Where engines put an init of their own into a container that asks for one."""
@@ -82,10 +84,12 @@ def of_mounts(mounts: Iterable[Mount], host: MountTable, store: Store) -> list[E
 
 
 def _own_memory(host: MountTable, place: Place, store: Store) -> bool:
-    """Whether a place is a tmpfs that an engine has mounted among its files for a container."""
-    return any(
+    """Whether a place is a tmpfs that an engine has mounted among its files for a container, and
+    that the host has nowhere else: a volume may be a bind of /run."""
+    same = [mount for mount in host if mount.device == place.device]
+    return bool(same) and all(
         mount.fstype == "tmpfs" and mount.place == place and store.owns(mount.target)
-        for mount in host
+        for mount in same
     )
 
 
@@ -154,6 +158,9 @@ def _exposure(
         return
     names = tuple(dict.fromkeys(name for name in names_of(host, place) if not store.owns(name)))
     if any(name in HARMLESS for name in names):
+        return
+    if target == MEMORY and target in names:
+        # The host's shared memory, with its ipc namespace: that has a control of its own.
         return
     if target in _INITS and not writable and any(map(_INIT.search, names)):
         return

@@ -240,6 +240,12 @@ def test_shared_memory_is_the_containers_own_or_it_is_the_hosts():
     assert seen("1 2 0:99 / /dev/shm rw - tmpfs shm rw") == []
     assert seen("1 2 8:1 /etc /dev/shm rw - ext4 a rw") == [("/etc",)]
     assert seen("1 2 0:25 / /dev/shm rw - tmpfs tmpfs rw") == [("/run",)]
+    host = parse_mountinfo(HOST_MOUNTS + "40 20 0:99 / /dev/shm rw - tmpfs tmpfs rw\n")
+    assert seen("1 2 0:99 / /dev/shm rw - tmpfs tmpfs rw") == [], "the ipc namespace is judged"
+    assert seen("1 2 0:99 / /memory rw - tmpfs tmpfs rw") == [("/dev/shm",)]
+    bound = "41 20 0:25 / /var/lib/docker/volumes/v/_data rw - tmpfs tmpfs rw\n"
+    host = parse_mountinfo(HOST_MOUNTS + bound)
+    assert seen("1 2 0:25 / /v rw - tmpfs tmpfs rw") == [("/run",)]
 
 
 def test_a_volume_made_of_a_directory_is_that_directory():
