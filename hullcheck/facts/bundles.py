@@ -46,7 +46,8 @@ LIST = want(
     "cd /proc; set --; "
     f'for s in {" ".join(STATES)}; do for t in {" ".join(TASKS)}; do set -- "$@" $s/$t; done; '
     "done; for p in $(grep -ls '^containerd-shim' [0-9]*/comm); do "
-    'set -- "$@" /proc/${p%%/*}/cwd/../../../io.containerd.runtime.v[12].*; done; '
+    f"for t in {' '.join(TASKS)}; do "
+    'set -- "$@" /proc/${p%%/*}/cwd/../../../$t; done; done; '
     "r=$(stat -L -c '%d:%i %u %n' \"$@\"); "
     '[ -z "$r" ] || { printf "%s\\n" "$r" | sed "s/^/root /"; '
     'f=$(printf "%s\\n" "$r" | sort -u -k1,1 | cut -d" " -f3-); '
@@ -64,7 +65,8 @@ LIST = want(
 )
 """``root DEVICE:INODE OWNER PATH`` of each directory of tasks, known or a shim's, ``cwd PROCESS
 LINK`` of the shims that lead to one, then all files that say what a bundle is. A name's newline
-becomes a question mark, so that no name can pose as a line."""
+becomes a question mark, so that no name can pose as a line; directories of tasks are asked for by
+their two names alone, for a user may be the shim, and other names could pose as words of find."""
 
 HERE = want("stat -L -c '%d:%i' /proc/self/ns/mnt")
 
