@@ -34,7 +34,7 @@ class Keeper:
     roots: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return self.name or "no engine"
+        return self.name or self.kind or "no engine"
 
 
 @dataclass(frozen=True, slots=True)

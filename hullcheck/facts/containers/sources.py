@@ -196,8 +196,10 @@ class _Search:
                 f"cannot see the namespaces of {whose}; needs root",
             )
         engines = [each for each in map(self._process, self.engines) if each is not None]
-        known: dict[str, Process | None] = dict.fromkeys(self.ids)
-        known |= {each.id: self.processes.get(each.pid) for each in told}
+        # What runs in the cgroup of one that does not run is somebody else's.
+        asleep = {each.id for each in told if not each.running}
+        known: dict[str, Process | None] = dict.fromkeys(self.ids - asleep)
+        known |= {each.id: self.processes.get(each.pid) for each in told if each.running}
         for each in strangers(self.host, self.processes, self.owned, known, engines):
             yield self._stranger(each)
 
