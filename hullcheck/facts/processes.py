@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -10,42 +9,28 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.capabilities import Capabilities, mask_of
-from hullcheck.facts.registry import fact, provide
-from hullcheck.facts.texts import lines_of
-from hullcheck.transport.backend import session_of
-from hullcheck.transport.want import Answer, CannotAnswer, Want, read, want
-
-__all__ = ["Gone", "Process", "Processes", "processes"]
-
-FIELDS = (
-    "Name|State|Tgid|PPid|TracerPid|Uid|Gid|Groups|NSpid|CapInh|CapPrm|CapEff|CapBnd|CapAmb|"
-    "NoNewPrivs|Seccomp|Seccomp_filters"
+from hullcheck.facts.process_sweeps import (
+    CGROUP,
+    GONE,
+    NAMESPACES,
+    SPACES,
+    STATUS,
+    TIMES,
+    fields_of,
+    started,
+    swept,
 )
+from hullcheck.facts.registry import fact, provide
+from hullcheck.transport.backend import session_of
+from hullcheck.transport.want import Want, read, want
+
+__all__ = ["CGROUP", "SPACES", "STATUS", "TIMES", "Gone", "Process", "Processes", "parse_cgroup",
+           "processes", "split_arguments"]  # fmt: skip
 
 MODES = {"NoNewPrivs": ("0", "1"), "Seccomp": ("0", "1", "2")}
 
-NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-
 USER_HZ = 100
 """The unit of times in ``/proc/PID/stat`` on every architecture that carries containers."""
-
-# A process that ends while it is read makes grep exit with 2 and stat with 1 (xargs: 123).
-STATUS = want(f"cd /proc && grep -aHE '^({FIELDS}):' [0-9]*/status", meaning=(0, 1, 2))
-CGROUP = want("cd /proc && grep -aH '' [0-9]*/cgroup", meaning=(0, 1, 2))
-TIMES = want("cd /proc && grep -aHE '^[0-9]|^btime' [0-9]*/stat stat", meaning=(0, 1, 2))
-# Eight names per process are too many for one argument list from some 7000 processes on.
-SPACES = want(
-    "cd /proc && for p in [0-9]*; do echo "
-    + " ".join(f"$p/{name}" for name in (*(f"ns/{name}" for name in NAMESPACES), "root"))
-    + "; done | xargs stat -L -c '%n %d:%i' --",
-    meaning=(0, 1, 123),
-)
-
-_LINE = re.compile(r"(\d+)/(?:status|cgroup|stat):(.*)", re.DOTALL)
-_SPACE = re.compile(r"(\d+)/(?:ns/)?([a-z_]+) (\d+):(\d+)")
-_COMPLAINT = re.compile(r"^\S*: (?:.*?['\"`]?)?(\d+)/([a-z/_]+)['\"]?: (.*)$")
-_GONE = ("No such file or directory", "No such process")
-_STATE_TO_START = 19
 
 
 class Gone(Unknown):
@@ -56,6 +41,8 @@ class Gone(Unknown):
 class Process:
     """One process, with its rights as the kernel enforces them, in the host's own numbers.
 
+    :param pid: of one whose first thread has ended, the number of another: the kernel tells
+        nothing more of the first.
     :param name: ``comm`` as ``status`` shows it, with ``\\n`` and ``\\\\`` escaped.
     :param uids: real, effective, saved and file system user id; ``gids`` likewise.
     :param seccomp_filters: how many filters, or None where the kernel does not tell (< 5.9).
@@ -149,11 +136,19 @@ class Processes:
     """All processes of a host, by pid. Threads of a process count as the process.
 
     :param denied: the pids whose namespaces the kernel does not show to the audit's user.
+    :param stands: for the pid of a process whose first thread has ended, that of another thread.
     """
 
-    def __init__(self, host: Host, found: Iterable[Process], denied: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        host: Host,
+        found: Iterable[Process],
+        denied: Iterable[int] = (),
+        stands: Mapping[int, int] | None = None,
+    ) -> None:
         self.host = host
         self.denied = frozenset(denied)
+        self._stands = stands or {}
         self._found = {process.pid: process for process in found}
 
     def __iter__(self) -> Iterator[Process]:
@@ -167,7 +162,7 @@ class Processes:
 
     def get(self, pid: int) -> Process | None:
         """Return the process with a pid, if there was one."""
-        return self._found.get(pid)
+        return self._found.get(self._stands.get(pid, pid))
 
     def by_cgroup(self, part: str) -> list[Process]:
         """Return the processes that have some text in one of their cgroup paths."""
@@ -185,24 +180,16 @@ def processes(host: Host) -> Processes:
 
     :raises Unknown: some are hidden from the audit's user (``hidepid``, not root).
     """
-    answers = session_of(host).ask(STATUS, CGROUP, TIMES, SPACES)
-    status, cgroup, times = (_by_pid(answer) for answer in answers[:3])
-    spaces = _spaces(answers[3])
-    btime = _btime(answers[2].text)
-    if not (1 in status and 1 in cgroup and 1 in times):
-        raise Unknown("/proc does not show process 1: processes are hidden (hidepid); needs root")
-    over = {pid for pid, _, _ in _complaints(answers[1])}
-    lost = [pid for pid in status if pid in times and pid not in cgroup and pid not in over]
-    if lost:
-        raise Unknown(f"/proc does not tell the cgroups of process {lost[0]}, which did not end")
-    times |= _torn(host, times)
+    told = swept(host)
     found = [
-        _process(host, pid, lines, cgroup[pid], times[pid], btime, spaces.get(pid, {}))
-        for pid, lines in status.items()
-        if pid in cgroup and pid in times
-    ]
-    refused = (pid for pid, _, why in _complaints(answers[3]) if not why.endswith(_GONE))
-    return Processes(host, found, refused)
+        _process(
+            host, pid, lines, told.cgroup[pid], told.times[pid], told.btime,
+            told.spaces.get(pid, {}),
+        )
+        for pid, lines in told.status.items()
+        if pid in told.cgroup and pid in told.times
+    ]  # fmt: skip
+    return Processes(host, found, told.denied, told.stands)
 
 
 def _cmdline(pid: int) -> Want:
@@ -214,7 +201,7 @@ def _exe(pid: int) -> Want:
 
 
 def _unreadable(what: str, complaint: str) -> Unknown:
-    if complaint.endswith(_GONE):
+    if complaint.endswith(GONE):
         return Gone(f"{what}: it has ended")
     return Unknown(f"cannot read {what}: {complaint or 'no reason given'}")
 
@@ -222,63 +209,6 @@ def _unreadable(what: str, complaint: str) -> Unknown:
 def split_arguments(text: str) -> list[str]:
     """Return the arguments in a ``/proc/PID/cmdline``; a process may have overwritten it."""
     return text.removesuffix("\0").split("\0") if text else []
-
-
-def _by_pid(answer: Answer) -> dict[int, list[str]]:
-    """Return the lines of a sweep by pid.
-
-    :raises Unknown: the host refused to show one of the files.
-    :raises CannotAnswer: the sweep itself failed.
-    """
-    for _, path, reason in _complaints(answer):
-        if not reason.endswith(_GONE):
-            raise Unknown(f"cannot read /proc/{path}: {reason}; needs root")
-    lines: dict[int, list[str]] = {}
-    for line in lines_of(answer):
-        found = _LINE.fullmatch(line)
-        if found:
-            lines.setdefault(int(found[1]), []).append(found[2])
-        elif not line.startswith("stat:"):
-            raise CannotAnswer(f"a sweep over /proc gave what is no line of a file: {line[:60]!r}")
-    return lines
-
-
-def _complaints(answer: Answer) -> Iterator[tuple[int, str, str]]:
-    for line in answer.evidence.stderr.decode("utf-8", "replace").splitlines():
-        found = _COMPLAINT.match(line)
-        if found:
-            yield int(found[1]), f"{found[1]}/{found[2]}", found[3]
-        elif line.strip():
-            raise CannotAnswer(f"the sweep over /proc failed: {line.strip()[:200]}")
-
-
-def _spaces(answer: Answer) -> dict[int, dict[str, tuple[int, int]]]:
-    list(_complaints(answer))
-    found: dict[int, dict[str, tuple[int, int]]] = {}
-    for line in lines_of(answer):
-        match = _SPACE.fullmatch(line)
-        if not match:
-            raise CannotAnswer(f"the sweep over namespaces gave a strange line: {line[:60]!r}")
-        found.setdefault(int(match[1]), {})[match[2]] = (int(match[3]), int(match[4]))
-    return found
-
-
-def _torn(host: Host, times: Mapping[int, list[str]]) -> dict[int, list[str]]:
-    """Return the whole ``stat`` of those processes whose name has a newline in it: the sweep
-    takes but the lines that begin with a number."""
-    torn = sorted(pid for pid, lines in times.items() if len(_fields(lines)) <= _STATE_TO_START)
-    if not torn:
-        return {}
-    files = " ".join(f"{pid}/stat" for pid in torn)
-    whole = want(f"cd /proc && grep -aH '' /dev/null {files}", meaning=(0, 1, 2))
-    return _by_pid(session_of(host).ask(whole)[0])
-
-
-def _btime(text: str) -> int:
-    found = re.search(r"^stat:btime (\d+)$", text, re.MULTILINE)
-    if not found:
-        raise Unknown("/proc/stat does not tell when the host was booted")
-    return int(found[1])
 
 
 def _process(
@@ -291,7 +221,7 @@ def _process(
     spaces: dict[str, tuple[int, int]],
 ) -> Process:
     """Make a process of what the sweeps said of it. :raises Unknown: that is damaged."""
-    status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    status = fields_of(lines)
     try:
         return Process(
             host=host,
@@ -307,7 +237,7 @@ def _process(
             seccomp_filters=int(status["Seccomp_filters"]) if "Seccomp_filters" in status else None,
             nspid=tuple(map(int, status.get("NSpid", "").split())),
             cgroups=parse_cgroup(cgroup),
-            started=btime + _start(times) / USER_HZ,
+            started=btime + started(times) / USER_HZ,
             root=spaces.get("root"),
             spaces={name: space for name, space in spaces.items() if name != "root"},
             modes={
@@ -345,16 +275,3 @@ def parse_cgroup(lines: Iterable[str]) -> dict[str, str]:
     if not found:
         raise ValueError("no cgroup line")
     return found
-
-
-def _start(lines: list[str]) -> int:
-    """Return the start time of a process in ticks since boot."""
-    return int(_fields(lines)[_STATE_TO_START])
-
-
-def _fields(lines: list[str]) -> list[str]:
-    """Return the fields of a ``stat`` from the state on.
-
-    The name is the only field with spaces, parentheses or newlines: what counts is the last ``)``.
-    """
-    return lines[-1].rpartition(")")[2].split()
