@@ -1,6 +1,7 @@
 """All controls on one real host: gathered, against plain testinfra over paramiko, in one run.
 
     make bench                  the table, and bench/results/gathering.json
+    make bench ARGS=--zoo       with the 47 containers of four engines of tests/live/hosts/zoo.py
 
 Plain testinfra is its own paramiko backend, one channel a command, given the same controls and
 asked each command only once. The host is an overlay host with a live dockerd and containers;
@@ -34,6 +35,7 @@ from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import Verdict
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
+from tests.live.hosts.zoo import zoo
 
 CONTROLS = list(all_controls().values())
 SITE = Site("bench", started=datetime(2026, 1, 1, tzinfo=UTC))
@@ -121,6 +123,20 @@ def measured(host: DockerHost, run: Callable[[], Any]) -> tuple[float, int, Any]
     return own[0] - before[0], own[1] - before[1] - measuring, given
 
 
+@contextmanager
+def few(host: DockerHost) -> Iterator[None]:
+    """Give a host the four containers of the population."""
+    populate(host)
+    yield
+
+
+@contextmanager
+def many(host: DockerHost) -> Iterator[None]:
+    """Give a host the zoo."""
+    with zoo(host):
+        yield
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser(
@@ -128,11 +144,13 @@ def main() -> None:
     )
     parser.add_argument("--round-trips", default="0,50,200", help="milliseconds, comma separated")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("bench/results/gathering.json"))
+    parser.add_argument("--zoo", action="store_true", help="many containers of many engines")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    name = "gathering-zoo" if options.zoo else "gathering"
+    out = options.out or Path(f"bench/results/{name}.json")
     figures: dict[str, Any] = {"controls": len(CONTROLS), "wall": {}}
-    with DockerHost("bench1") as host:
-        populate(host)
+    with DockerHost("bench1") as host, many(host) if options.zoo else few(host):
         for delay in map(int, options.round_trips.split(",")):
             with through(host, delay / 1000, host.state) as config:
                 ours = [clocked(lambda: gathered(config)) for _ in range(options.repeat)]
@@ -163,8 +181,8 @@ def main() -> None:
     )
     taken, _ = clocked(lambda: [rejudge(recording, CONTROLS, SITE, ()) for _ in range(20)])
     figures["replayed hosts per second"] = round(20 / taken, 1)
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps(figures, indent=1) + "\n")
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(figures, indent=1) + "\n")
     print(table(figures))
 
 
