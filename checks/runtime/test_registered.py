@@ -4,6 +4,9 @@ from hullcheck.control import Unknown, control, expect
 from hullcheck.facts.containers import Container
 from hullcheck.inventory.policy import Policy
 
+ASKED = ("docker", "podman", "containerd", "cri-o")
+"""Engines that tell of all their containers: what only has a cgroup like theirs is none of them."""
+
 
 @control(
     title="Every container is known to an engine that the site uses",
@@ -17,9 +20,11 @@ def test_registered(container: Container, policy: Policy) -> None:
     containers are meant to be here."""
     if container.fresh and not container.keeper.listed:
         raise Unknown("it was just being started when the engines were asked")
-    kind = container.keeper.kind
+    keeper = container.keeper
+    kind = keeper.kind if keeper.told or keeper.kind not in ASKED else ""
     if policy.engines is not None:
         expect(kind or "nobody", one_of=policy.engines, what="who looks after it")
     else:
-        known = "an engine" if container.keeper.listed else f"nobody ({kind or 'no engine'})"
+        name = keeper.kind or "no engine"
+        known = "an engine" if keeper.listed else f"nobody ({name})"
         expect(known, equals="an engine", what="who looks after it")

@@ -25,6 +25,8 @@ class Keeper:
     :param name: the same, more closely: "podman of bob".
     :param listed: whether an engine lists it, so that those who look after the host see it.
     :param roots: the directories in which the engine keeps its data.
+    :param told: whether an engine or a runtime tells of it; else ``kind`` is but the name of a
+        cgroup, which anybody may choose.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Keeper:
     listed: bool = True
     rootless: bool = False
     roots: tuple[str, ...] = ()
+    told: bool = True
 
     def __str__(self) -> str:
         return self.name or self.kind or "no engine"

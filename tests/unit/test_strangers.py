@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from checks.runtime.test_registered import test_registered as registered
 from hullcheck import facts
 from hullcheck.facts.bundles import Bundle
-from hullcheck.facts.containers.strangers import HELPERS
+from hullcheck.facts.containers.excuses import HELPERS, SNAPS
+from hullcheck.facts.podman.store import Store, Stored
 from hullcheck.facts.processes import SPACES
 from hullcheck.inventory.policy import Policy
-from tests.unit.container_fake import APP, Fake, fake_host, findings, inspect, number
+from tests.unit.container_fake import APP, HOST_SPACES, Fake, fake_host, findings, inspect, number
 
 LATER = Fake(90, name="young", ticks=100_000)
 """Started long after the others, so that none of them is just being started."""
@@ -31,7 +34,7 @@ def found(*running: Fake, bundles: Sequence[Bundle] = (), policy: Policy | None 
 def helpers(*pids: int, known: str = "") -> dict[str, tuple[int, str]]:
     """What the helpers' programs are asked for, and answers: the one that is known is pid's."""
     programs = " ".join(f"/proc/{pid}/exe" for pid in pids)
-    command = f"stat -L -c '%d:%i %n' -- {' '.join(HELPERS)} {programs}"
+    command = f"stat -L -c '%d:%i %n' -- {' '.join(HELPERS)} {SNAPS} {programs}"
     lines = "".join(f"8:{pid} /proc/{pid}/exe\n" for pid in pids)
     return {command: (1, (f"8:{pids[0]} {known}\n" if known else "") + lines)}
 
@@ -105,22 +108,151 @@ def test_raw_runc_is_known_by_its_state_and_listed_by_nobody():
     }  # fmt: skip
 
 
-def test_of_a_kubelets_containers_the_kubelet_knows():
-    spec = {"annotations": {
-        "io.kubernetes.cri.sandbox-name": "web-0", "io.kubernetes.cri.container-name": "nginx",
+KUBELET = Fake(70, name="kubelet", ppid=1, uid=0, nested=False)
+PODS = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
+
+
+def pod(name: str, pid: int, sandbox: str, **parts) -> Bundle:
+    notes = {
+        "io.kubernetes.cri.sandbox-name": "web-0", "io.kubernetes.cri.container-name": name,
         "io.kubernetes.cri.sandbox-namespace": "shop",
-    }}  # fmt: skip
-    path = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
-    pod = Bundle(number("pod"), "k8s.io", "containerd", path, 200, "/run/containerd", told=spec)
-    odd = replace(pod, id=number("odd"), namespace="odd", pid=201, told={})
-    told = found(Fake(200, number("pod")), Fake(201, number("odd")), bundles=[pod, odd])
-    assert told == {"app": "pass", "shop/web-0/nginx": "pass", number("odd"): "fail"}
+        "io.kubernetes.cri.sandbox-id": number(sandbox),
+    }  # fmt: skip
+    told = {"annotations": notes}
+    made = Bundle(number(name), "k8s.io", "containerd", PODS, pid, "/run/containerd", told=told)
+    return replace(made, **parts)
+
+
+def test_of_a_kubelets_containers_the_kubelet_knows():
+    made = [pod("pause", 200, "pause"), pod("nginx", 201, "pause"),
+            pod("odd", 202, "pause", namespace="odd", told={})]  # fmt: skip
+    running = [Fake(each.pid, each.id) for each in made]
+    wanted = {"app": "pass", "shop/web-0/pause": "pass", "shop/web-0/nginx": "pass"}
+    assert found(KUBELET, *running, bundles=made) == {**wanted, number("odd"): "fail"}
+    alone = found(*running, bundles=made)
+    assert alone["shop/web-0/nginx"] == "fail"
+
+
+def test_what_ctr_starts_in_a_kubelets_namespace_is_in_no_pod():
+    made = [pod("bare", 200, "", told={}), pod("lost", 201, "pause")]
+    running = [Fake(each.pid, each.id) for each in made]
+    told = found(KUBELET, *running, bundles=made)
+    assert told == {"app": "pass", number("bare"): "fail", "shop/web-0/lost": "fail"}
+
+
+def test_an_annotation_alone_makes_no_container_of_cri_o():
+    state = Bundle("rtB", "", "cri-o", "/bundle", 200, "/run/runc",
+                   told={"annotations": {"io.container.manager": "cri-o"}})  # fmt: skip
+    assert found(KUBELET, Fake(200, spaces=OWN_PID, ppid=60), bundles=[state])["rtB"] == "fail"
+
+
+def test_a_cgroup_of_an_engines_makes_no_container_of_that_engine():
+    """Where the site says who may run containers, whose name a cgroup has is not enough."""
+    policy = Policy(engines=("docker",))
+    told = found(Fake(200, number("ghost")), answers=helpers(200), policy=policy)
+    assert told == {"app": "pass", number("ghost")[:12]: "fail"}
+
+
+HOSTS = {"user": HOST_SPACES["user"]}
+
+
+def claim(pid: int | None, name: str = "web", **parts) -> Stored:
+    """What a user's own store says of a container."""
+    store = ("/home/eve/s", "/run/user/1001/c")
+    return Stored(number(name), name, "", {"linux": {}}, pid, "eve", True, *store, **parts)
+
+
+def claimed(one: Stored | Bundle, *running: Fake, **more):
+    seeds = {"podman_stores": [], "bundles": []}
+    if isinstance(one, Bundle):
+        seeds["bundles"] = [one]
+    else:
+        seeds["podman_stores"] = [Store("/home/eve/s", "/r", 1001, "eve", True, (one,))]
+    everyone = [Fake(100, APP), *running, LATER]
+    host = fake_host([inspect("app", 100)], *everyone, seeds=seeds, **more)
+    containers = {each.name: each.running for each in facts.get(host, "containers")}
+    return containers, {name: str(each.status) for name, each in findings(registered, host).items()}
+
+
+@pytest.mark.parametrize("doubt", ["", "never started"])
+@pytest.mark.parametrize("pid", [None, 200])
+def test_a_users_store_cannot_make_known_what_root_runs(pid, doubt):
+    hidden = Fake(200, number("web"), spaces=HOSTS)
+    containers, told = claimed(claim(pid, doubt=doubt), hidden, answers=helpers(200))
+    assert containers.get("web", False) is False
+    assert told[number("web")[:12]] == "fail"
+
+
+def test_what_a_users_engine_runs_is_in_users_of_its_own():
+    containers, told = claimed(claim(200), Fake(200, number("web")))
+    assert (containers["web"], told["web"]) == (True, "pass")
+
+
+def test_a_users_state_cannot_make_a_container_of_a_service():
+    """Its name is the name of the service's cgroup, and its pid that of a process of the service,
+    which is another user's."""
+    service = Fake(200, nested=False, ppid=1, uid=33, spaces=HOST_SPACES)
+    state = Bundle("system.slice", "", "runc", "/b", 200, "/run/user/1001/runc", owner=1001)
+    containers, _ = claimed(state, service)
+    assert containers == {"app": True}
+    assert claimed(replace(state, owner=0), service)[0]["system.slice"] is True
+
+
+def sandbox(uid_map: str, **parts):
+    """A browser's sandbox, with pids and users of its own."""
+    alone = Fake(200, spaces=OWN_PID | {"user": 7003}, ppid=1, **parts)
+    maps = "cd /proc && grep -aH '' /dev/null 200/uid_map"
+    told = found(alone, answers={**helpers(200), maps: f"200/uid_map:{uid_map}\n"})
+    return "process 200 (app)" in told
+
+
+def test_a_sandbox_of_a_user_who_is_alone_in_it():
+    alone = "      1000       1000          1"
+    assert not sandbox(alone)
+    assert not sandbox("         0       1000          1")
+    assert sandbox("         0       1000          2")
+    assert sandbox(f"{alone}\n200/uid_map:         1     100000          1")
+    assert sandbox(alone, uid=0), "who entered it with root's rights is no browser"
+    assert sandbox("         0          0          1", uid=0)
+
+
+def test_a_snaps_mounts():
+    alone = Fake(200, spaces=OWN_MNT, root="9:9", nested=False, ppid=1)
+    ((asked, (code, lines)),) = helpers(200).items()
+    snap = {asked: (code, f"4:{OWN_MNT['mnt']} /run/snapd/ns/lxd.mnt\n{lines}")}
+    assert found(alone, answers=snap) == {"app": "pass"}
+    other = {asked: (code, f"4:1 /run/snapd/ns/lxd.mnt\n{lines}")}
+    assert found(alone, answers=other)["process 200 (app)"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("unit", "excused"),
+    [
+        ("RootDirectory=/srv/web", True), ("RootImage=/srv/web.raw", True),
+        ("PrivatePIDs=yes", True), ("PrivatePIDs=no", False), ("RootDirectory=", False),
+        ("RootDirectory=/srv/web\nMainPID=99", False),
+        ("RootDirectory=/srv/web\nControlGroup=/system.slice/db.service", False),
+    ],
+)  # fmt: skip
+def test_a_service_of_systemd_with_a_root_of_its_own(unit: str, excused: bool):
+    class Service(Fake):
+        def cgroup(self) -> str:
+            unit = f"{self.pid}/cgroup:9:name=systemd:/system.slice/web.service\n"
+            return super().cgroup() + unit
+
+    alone = Service(200, spaces=OWN_MNT | HOSTS, root="9:9", nested=False, ppid=1)
+    child = Service(201, spaces=OWN_MNT | HOSTS, root="9:9", nested=False, ppid=200)
+    shown = "ControlGroup,MainPID,RootDirectory,RootImage,PrivatePIDs"
+    text = f"MainPID=200\nControlGroup=/system.slice/web.service\n{unit}\n"
+    asked = {f"systemctl show -p {shown} -- web.service": text}
+    told = found(alone, child, answers={**helpers(200), **asked})
+    assert ("process 200 (app)" not in told) is excused
 
 
 def test_a_pid_in_a_state_that_is_another_process_by_now():
     state = Bundle("rtB", "", "runc", "/bundle", 201, "/run/runc")
     host = fake_host([], Fake(201, nested=False), LATER, seeds={"bundles": [state]})
-    assert [each.running for each in facts.get(host, "containers")] == [False]
+    assert facts.get(host, "containers") == []
 
 
 def test_without_root_there_may_be_more():

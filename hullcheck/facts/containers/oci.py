@@ -11,8 +11,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hullcheck.control import Unknown
+from hullcheck.facts.docker.shapes import misfit
 
 __all__ = ["described"]
+
+_TEXTS, _NUMBER = [str], {"limit?": int}
+_SHAPE: dict[str, Any] = {
+    "process?": {
+        "user?": {"uid?": int, "additionalGids?": [int]}, "capabilities?": {"bounding?": _TEXTS},
+        "env?": _TEXTS, "rlimits?": [{"type": str, "hard": int}], "noNewPrivileges?": bool,
+        "apparmorProfile?": str, "oomScoreAdj?": int,
+    },
+    "linux?": {
+        "namespaces?": [{"type": str}], "devices?": [{"path": str}], "seccomp?": dict,
+        "maskedPaths?": _TEXTS, "readonlyPaths?": _TEXTS,
+        "resources?": {
+            "memory?": {**_NUMBER, "disableOOMKiller?": bool}, "pids?": _NUMBER,
+            "cpu?": {"quota?": int, "shares?": int},
+        },
+    },
+    "root?": {"readonly?": bool},
+    "mounts?": [{"destination": str, "type?": str, "source?": str, "options?": _TEXTS}],
+}  # fmt: skip
+"""What is read of a specification; what is of another kind makes it none."""
 
 MODES = {
     "pid": "PidMode", "network": "NetworkMode", "ipc": "IpcMode", "uts": "UTSMode",
@@ -29,11 +50,11 @@ def described(spec: Mapping[str, Any], number: str, name: str, pid: int) -> dict
     :param pid: of its first process; 0 if it does not run.
     :raises Unknown: it is no specification.
     """
-    try:
-        host, config = (_host_config(spec), _config(spec)) if spec else ({}, {})
-        mounts = list(_mounts(spec))
-    except (AttributeError, TypeError, ValueError, KeyError):
-        raise Unknown(f"the description of container {name} is no OCI specification") from None
+    wrong = misfit(spec, _SHAPE)
+    if wrong:
+        raise Unknown(f"the description of container {name} is no OCI specification: {wrong}")
+    host, config = (_host_config(spec), _config(spec)) if spec else ({}, {})
+    mounts = list(_mounts(spec))
     return {
         "Id": number, "Name": name, "State": {"Running": pid > 0, "Pid": pid},
         "HostConfig": host, "Config": config, "Mounts": mounts,
@@ -96,12 +117,14 @@ def _config(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mounts(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for each in spec.get("mounts") or []:
-        options = [str(option) for option in each.get("options") or []]
+        options = each.get("options") or []
         bound = each.get("type") == "bind" or {"bind", "rbind"} & set(options)
         propagation = [option for option in options if option.endswith(("shared", "slave"))]
+        if bound and not each.get("source"):
+            raise Unknown(f"a specification binds nothing to {each['destination']}")
         if bound:
             yield {
-                "Type": "bind", "Source": str(each["source"]),
-                "Destination": str(each["destination"]), "RW": "ro" not in options,
+                "Type": "bind", "Source": each["source"],
+                "Destination": each["destination"], "RW": "ro" not in options,
                 "Propagation": propagation[0] if propagation else "",
             }  # fmt: skip

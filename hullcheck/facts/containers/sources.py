@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from testinfra.host import Host
@@ -12,6 +11,7 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import namespaces
 from hullcheck.facts.bundles import FIRST, Bundle
 from hullcheck.facts.containers.container import Container
+from hullcheck.facts.containers.kubelets import lister, name_of
 from hullcheck.facts.containers.membership import owners
 from hullcheck.facts.containers.oci import described
 from hullcheck.facts.containers.strangers import Stranger, first_of, strangers
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from hullcheck.facts.podman.store import Store, Stored
 
 __all__ = ["container", "containers"]
-
-LISTED = ("k8s.io", "moby")
-"""Namespaces of containerd whose containers another program lists: a kubelet, Docker."""
 
 
 @provide
@@ -116,7 +113,7 @@ class _Search:
         """:raises NotApplicable: there is no container, and no engine of Docker's."""
         found: list[Container | Unseen] = [*self._of_docker(), *self._of_podman()]
         found += self._of_bundles()
-        found += self._of_nobody([each for each in found if isinstance(each, Container)])
+        found += self._of_nobody(found)
         found += self.unseen
         if not found and self.none:
             raise NotApplicable(f"no container on this host; {self.none}")
@@ -133,32 +130,38 @@ class _Search:
     def _of_podman(self) -> Iterator[Container | Unseen]:
         for each in self.stored:
             keeper = podman_keeper(each.owner, each.rootless, each.graphroot, each.runroot)
-            yield self._foreign(keeper, each, each.name, partial(getattr, each, "spec"))
+            init = self._first(each.id, each.pid, each.rootless)
+            yield self._foreign(keeper, each, each.name, init)
 
     def _of_bundles(self) -> Iterator[Container | Unseen]:
+        """Yield those that run: a state that lies about from another time is no container."""
         for each in self.bundled:
-            listed = each.runtime == "cri-o" or each.namespace in LISTED
+            init = self._first(each.id, each.pid, bool(each.owner))
+            if init is None:
+                continue
+            listed = lister(each, self.bundled, self.processes)
             keeper = containerd_keeper(each.runtime, each.namespace, listed, each.state_root)
-            yield self._foreign(keeper, each, _name(each), partial(getattr, each, "spec"))
+            yield self._foreign(keeper, each, name_of(each), init)
 
     def _foreign(
-        self,
-        keeper: Keeper,
-        told: Stored | Bundle,
-        name: str,
-        spec: Callable[[], Mapping[str, object]],
+        self, keeper: Keeper, told: Stored | Bundle, name: str, init: Process | None
     ) -> Container | Unseen:
-        init = self._first(told.id, told.pid)
         try:
-            inspect = described(spec(), told.id, name, init.pid if init else 0)
+            inspect = described(told.spec, told.id, name, init.pid if init else 0)
             return Container(self.host, keeper, inspect, self.owned, init=init)
         except Unknown as reason:
             return Unseen(Object("container", name, told.id), str(reason), idle=init is None)
 
-    def _first(self, number: str, pid: int | None) -> Process | None:
+    def _first(self, number: str, pid: int | None, by_user: bool) -> Process | None:
         """Return the first process of a container, by the pid that its engine wrote down if it
-        is still that process."""
+        is still that process.
+
+        :param by_user: whether a user's own files say so: he may claim what runs with his rights
+            alone, whatever cgroup it is in.
+        """
         named = self.processes.get(pid) if pid else None
+        if by_user and (named is None or not self._in_own_users(named)):
+            return None
         if named is not None and not named.zombie and self._is(named, number):
             return named
         own = [each for each in self.processes if number in self.owned[each.pid]]
@@ -168,6 +171,12 @@ class _Search:
     def _is(self, process: Process, number: str) -> bool:
         owned = self.owned[process.pid]
         return number in owned or (not owned and self._apart(process))
+
+    def _in_own_users(self, process: Process) -> bool:
+        """Whether a process is in another user namespace than the host, as all that an engine
+        without root's rights starts."""
+        hosts = namespaces.of_host(self.processes, "user")
+        return process.spaces.get("user") not in (None, hosts)
 
     def _apart(self, process: Process) -> bool:
         """Whether a process in no container's cgroup is apart from the host all the same."""
@@ -180,12 +189,14 @@ class _Search:
         found = {}
         for each in self.bundled:
             process = self.processes.get(each.pid) if each.pid else None
-            for path in process.cgroups.values() if process is not None else ():
+            if process is None or (each.owner and not self._in_own_users(process)):
+                continue
+            for path in process.cgroups.values():
                 if path.rpartition("/")[2] in (each.id, f"{each.runtime}-{each.id}.scope"):
                     found[path] = each.id
         return found
 
-    def _of_nobody(self, told: list[Container]) -> Iterator[Container | Unseen]:
+    def _of_nobody(self, told: Sequence[Container | Unseen]) -> Iterator[Container | Unseen]:
         denied = sorted(self.processes.denied - {1})
         hosts = namespaces.of_host(self.processes, "mnt")
         if denied or hosts is None:
@@ -197,11 +208,21 @@ class _Search:
             )
         engines = [each for each in map(self._process, self.engines) if each is not None]
         # What runs in the cgroup of one that does not run is somebody else's.
-        asleep = {each.id for each in told if not each.running}
-        known: dict[str, Process | None] = dict.fromkeys(self.ids - asleep)
-        known |= {each.id: self.processes.get(each.pid) for each in told if each.running}
+        running = [each for each in told if isinstance(each, Container) and each.running]
+        known: dict[str, Process | None] = dict.fromkeys(self.ids - self._asleep(told))
+        known |= {each.id: self.processes.get(each.pid) for each in running}
         for each in strangers(self.host, self.processes, self.owned, known, engines):
             yield self._stranger(each)
+
+    def _asleep(self, told: Sequence[Container | Unseen]) -> set[str]:
+        """Return the ids of what was told of and does not run."""
+        own = {each.object.id for each in told}
+        idle = {
+            each.object.id
+            for each in told
+            if (each.idle if isinstance(each, Unseen) else not each.running)
+        }
+        return idle | {each.id for each in self.bundled if each.id not in own}
 
     def _process(self, engine: DockerEngine) -> Process | None:
         try:
@@ -210,20 +231,6 @@ class _Search:
             return None
 
     def _stranger(self, each: Stranger) -> Container:
-        keeper = Keeper(each.runtime, "", listed=False)
+        keeper = Keeper(each.runtime, "", listed=False, told=False)
         inspect = described({}, each.id, each.name, each.init.pid)
         return Container(self.host, keeper, inspect, self.owned, init=each.init, fresh=each.fresh)
-
-
-def _name(bundle: Bundle) -> str:
-    """Return what a container is called: by its pod, by nerdctl, or by its id."""
-    told = {} if isinstance(bundle.told, Unknown) else bundle.told
-    notes = told.get("annotations")
-    notes = notes if isinstance(notes, dict) else {}
-    for prefix in ("io.kubernetes.cri.", "io.kubernetes."):
-        pod = notes.get(f"{prefix}sandbox-name") or notes.get(f"{prefix}pod.name")
-        space = notes.get(f"{prefix}sandbox-namespace") or notes.get(f"{prefix}pod.namespace")
-        own = notes.get(f"{prefix}container-name") or notes.get(f"{prefix}container.name")
-        if pod:
-            return "/".join(str(part) for part in (space, pod, own or "sandbox") if part)
-    return str(notes.get("nerdctl/name") or bundle.id)

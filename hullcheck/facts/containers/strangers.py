@@ -7,32 +7,20 @@ with a private /tmp has the host's root; so has a rootless engine.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from testinfra.host import Host
 
 from hullcheck.facts import namespaces
 from hullcheck.facts.containers.cgroup_names import container_of
+from hullcheck.facts.containers.excuses import excused, line
 from hullcheck.facts.containers.membership import BIRTH, unborn
 from hullcheck.facts.processes import Process, Processes
-from hullcheck.facts.texts import lines_of
-from hullcheck.transport.backend import session_of
-from hullcheck.transport.want import want
 
 __all__ = ["Stranger", "first_of", "strangers"]
 
 Space = tuple[int, int]
-
-_ENDED = re.compile(r"/proc/(\d+)/exe['\"]?: No such (?:file or directory|process)$", re.MULTILINE)
-
-HELPERS = tuple(
-    f"/usr/{place}/{name}"
-    for place in ("bin", "local/bin", "libexec/podman", "lib/podman")
-    for name in ("pasta", "pasta.avx2", "passt", "passt.avx2", "slirp4netns")
-)
-"""Programs that serve a container's network from an empty root of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +74,12 @@ def strangers(
     theirs = {pid for pid, numbers in owned.items() if numbers} | inits
     apart = _apart(processes, theirs, {each.spaces.get("mnt") for each in engines})
     groups += [("", group) for group in apart]
-    excused = _excused(host, [(number, first_of(group)) for number, group in groups])
+    pardon = excused(host, processes, [(each, first_of(group), group) for each, group in groups])
     newest = max(process.started for process in processes)
     return [
         _stranger(number, group, newest)
         for number, group in groups
-        if first_of(group).pid not in excused
+        if first_of(group).pid not in pardon
     ]
 
 
@@ -129,7 +117,7 @@ def _apart(
     groups: dict[Space, list[Process]] = {}
     for pid, key in keys.items():
         found = processes.get(pid)
-        if found is None or any(each.pid in theirs for each in _line(found, processes)):
+        if found is None or any(each.pid in theirs for each in line(found, processes)):
             continue
         groups.setdefault(_highest(found, keys, processes) or key, []).append(found)
     return list(groups.values())
@@ -150,38 +138,8 @@ def _space(
 def _highest(process: Process, keys: Mapping[int, Space], processes: Processes) -> Space | None:
     """Return the namespace of the furthest forefather that is set apart in an unbroken line."""
     key = None
-    for each in _line(process, processes):
+    for each in line(process, processes):
         if each.pid not in keys:
             break
         key = keys[each.pid]
     return key
-
-
-def _line(process: Process | None, processes: Processes) -> Iterator[Process]:
-    """Yield a process, its parent, its parent's parent …"""
-    seen: set[int] = set()
-    while process is not None and process.pid not in seen:
-        seen.add(process.pid)
-        yield process
-        process = processes.get(process.ppid)
-
-
-def _excused(host: Host, found: list[tuple[str, Process]]) -> set[int]:
-    """Return the pids of those that have ended by now, as what an engine stopped since the
-    processes were listed; and of those in no container's cgroup whose program is the very file
-    of a known helper, whatever they are called."""
-    if not found:
-        return set()
-    programs = " ".join(f"/proc/{each.pid}/exe" for _, each in found)
-    asked = want(f"stat -L -c '%d:%i %n' -- {' '.join(HELPERS)} {programs}", meaning=(0, 1))
-    answer = session_of(host).ask(asked)[0]
-    pairs = [line.partition(" ") for line in lines_of(answer)]
-    files = {inode for inode, _, name in pairs if name in HELPERS}
-    running = {name: inode for inode, _, name in pairs if name not in HELPERS}
-    over = set(_ENDED.findall(answer.evidence.stderr.decode("utf-8", "replace")))
-    return {
-        each.pid
-        for number, each in found
-        if str(each.pid) in over
-        or (not number and running.get(f"/proc/{each.pid}/exe", "") in files)
-    }
