@@ -229,6 +229,8 @@ def test_a_snaps_mounts():
     ("unit", "excused"),
     [
         ("RootDirectory=/srv/web", True), ("RootImage=/srv/web.raw", True),
+        ("TemporaryFileSystem=/var /:ro", True),
+        ("TemporaryFileSystem=/var:ro /srv", False),
         ("PrivatePIDs=yes", True), ("PrivatePIDs=no", False), ("RootDirectory=", False),
         ("RootDirectory=/srv/web\nMainPID=99", False),
         ("RootDirectory=/srv/web\nControlGroup=/system.slice/db.service", False),
@@ -242,7 +244,7 @@ def test_a_service_of_systemd_with_a_root_of_its_own(unit: str, excused: bool):
 
     alone = Service(200, spaces=OWN_MNT | HOSTS, root="9:9", nested=False, ppid=1)
     child = Service(201, spaces=OWN_MNT | HOSTS, root="9:9", nested=False, ppid=200)
-    shown = "ControlGroup,MainPID,RootDirectory,RootImage,PrivatePIDs"
+    shown = "ControlGroup,MainPID,TemporaryFileSystem,RootDirectory,RootImage,PrivatePIDs"
     text = f"MainPID=200\nControlGroup=/system.slice/web.service\n{unit}\n"
     asked = {f"systemctl show -p {shown} -- web.service": text}
     told = found(alone, child, answers={**helpers(200), **asked})

@@ -134,17 +134,18 @@ def _alone(answer: Answer, group: Iterable[Process]) -> set[int]:
 
 
 def _services(process: Process) -> Iterable[str]:
-    """Yield the service of systemd's that a cgroup is named after."""
-    path = _path(process)
-    return [each for each in path.split("/") if each.endswith(".service")][-1:]
+    """Yield the services of systemd's that a process's cgroups are named after."""
+    for path in _paths(process):
+        yield from [each for each in path.split("/") if each.endswith(".service")][-1:]
 
 
-def _path(process: Process) -> str:
-    return process.cgroups.get("name=systemd") or process.cgroups.get("") or ""
+def _paths(process: Process) -> list[str]:
+    """Return its cgroups where systemd keeps its services: v2, or a hierarchy without limits."""
+    return [path for name, path in process.cgroups.items() if name in ("", "name=systemd")]
 
 
 def _units(names: Iterable[str]) -> Want:
-    shown = ",".join(("ControlGroup", "MainPID", *_APART))
+    shown = ",".join(("ControlGroup", "MainPID", "TemporaryFileSystem", *_APART))
     marks = " ".join("%s" for _ in names)
     return want(f"systemctl show -p {shown} -- {marks}", *names, meaning=(0, 1, 127))
 
@@ -157,6 +158,8 @@ def _read_units(answer: Answer) -> list[_Unit]:
             name: value for name, _, value in (each.partition("=") for each in block.splitlines())
         }
         apart = any(told.get(name, "") not in ("", no) for name, no in _APART.items())
+        empty = told.get("TemporaryFileSystem", "").split()
+        apart = apart or any(each.partition(":")[0] == "/" for each in empty)
         main = told.get("MainPID", "")
         if apart and posixpath.isabs(told.get("ControlGroup", "")) and main.isdecimal():
             found.append(_Unit(told["ControlGroup"], int(main)))
@@ -166,4 +169,4 @@ def _read_units(answer: Answer) -> list[_Unit]:
 def _serves(process: Process, unit: _Unit, processes: Processes) -> bool:
     """Whether a process is of a service: in its cgroup, and started by its main process."""
     started = any(each.pid == unit.main for each in line(process, processes))
-    return started and below(_path(process), unit.group)
+    return started and any(below(path, unit.group) for path in _paths(process))
