@@ -41,6 +41,9 @@ _TASK = r"(?:\d+/task/)?"
 _LINE = re.compile(rf"{_TASK}(\d+)/(?:status|cgroup|stat):(.*)", re.DOTALL)
 _SPACE = re.compile(rf"{_TASK}(\d+)/(?:ns/)?([a-z_]+) (\d+):(\d+)")
 _COMPLAINT = re.compile(r"^\S*: (?:.*?['\"`]?)?(\d+)/([a-z/_]+)['\"]?: (.*)$")
+_ENDED = re.compile(r"/task/\[0-9\]\*/[a-z/_]+['\"]?: No such (?:file or directory|process)$")
+"""A process whose threads have all ended, and it with them, since it was listed."""
+
 GONE = ("No such file or directory", "No such process")
 _STATE_TO_START = 19
 
@@ -115,6 +118,8 @@ def _by_pid(answer: Answer) -> dict[int, list[str]]:
 def _complaints(answer: Answer) -> Iterator[tuple[int, str, str]]:
     for line in answer.evidence.stderr.decode("utf-8", "replace").splitlines():
         found = _COMPLAINT.match(line)
+        if _ENDED.search(line):
+            continue
         if found:
             yield int(found[1]), f"{found[1]}/{found[2]}", found[3]
         elif line.strip():

@@ -63,3 +63,16 @@ def test_what_has_no_thread_left_is_a_zombie():
     found = get(host_with(sweeps(1)), "processes")
     assert found.get(200).zombie
     assert found.get(300).ppid == 200
+
+
+def test_a_process_that_was_just_ending_is_gone_when_its_threads_are_asked_for():
+    told = of_threads()
+    gone = "{}: {}'200/task/[0-9]*/{}': No such file or directory\n"
+    answers = {
+        command: (2, "", gone.format("grep", "", "status").replace("'", ""))
+        if command.startswith("cd /proc && grep")
+        else (123, "", gone.format("stat", "cannot statx ", "ns/pid"))
+        for command in told
+    }
+    found = get(host_with(sweeps(3) | answers), "processes")
+    assert found.get(200).zombie
