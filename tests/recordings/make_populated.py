@@ -17,6 +17,14 @@ from hullcheck.transport.recording import dump
 from hullcheck.transport.target import Target
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
+from tests.recordings.parts import (
+    audit_rules,
+    behaviour,
+    images,
+    layers,
+    podman,
+    user_ranges,
+)
 from tests.recordings.scenes import BOOT, show
 from tests.recordings.take import own
 
@@ -71,6 +79,8 @@ def main() -> None:
         more = ["-H=tcp://127.0.0.1:12376", "--tls", "--tlscacert=/srv/tls/ca.pem", *keys]
         host.second_daemon("two", {"seccomp-profile": "/srv/allow.json"}, more)
         host.run(LOOSE)
+        for part in (audit_rules, behaviour, images, layers, podman, user_ranges):
+            part.rotten(host)
         target = Target("ssh", host.name, ssh_config=host.ssh_config)
         plan = Plan(tuple(all_controls().values()), datetime.now(UTC))
         show(host, {"/proc/cmdline": f"{BOOT}\n"})

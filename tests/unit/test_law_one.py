@@ -89,7 +89,10 @@ def acquitted(before: Verdict, after: Verdict) -> list[str]:
     failed = {each.object for each in before.findings if each.status is Status.FAIL}
     found = [f"{after.control} of {each.object.name}" for each in after.findings
              if each.object in failed and each.status in CLEAN]  # fmt: skip
-    if after.status not in (Status.UNKNOWN, Status.ERROR):
+    seen = {each.object for each in before.findings}
+    # What stands for things that could not be seen is unknown beside those that still fail.
+    unseen = any(each.status is Status.UNKNOWN for each in after.findings if each.object not in seen)
+    if after.status not in (Status.UNKNOWN, Status.ERROR) and not unseen:
         left = failed - {each.object for each in after.findings}
         found += [f"{after.control} without {each.name}" for each in left]
     return found
