@@ -21,6 +21,8 @@ def test_registered(container: Container, policy: Policy) -> None:
     if container.fresh and not container.keeper.listed:
         raise Unknown("it was just being started when the engines were asked")
     keeper = container.keeper
+    if keeper.away and keeper.kind in (policy.engines or ASKED):
+        raise Unknown(keeper.away)
     kind = keeper.kind if keeper.told or keeper.kind not in ASKED else ""
     if policy.engines is not None:
         expect(kind or "nobody", one_of=policy.engines, what="who looks after it")

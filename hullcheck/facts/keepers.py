@@ -27,6 +27,7 @@ class Keeper:
     :param roots: the directories in which the engine keeps its data.
     :param told: whether an engine or a runtime tells of it; else ``kind`` is but the name of a
         cgroup, which anybody may choose.
+    :param away: why the engine cannot be asked about its containers now; "" if it can.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Keeper:
     rootless: bool = False
     roots: tuple[str, ...] = ()
     told: bool = True
+    away: str = ""
 
     def __str__(self) -> str:
         return self.name or self.kind or "no engine"

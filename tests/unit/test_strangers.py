@@ -153,6 +153,18 @@ def test_a_cgroup_of_an_engines_makes_no_container_of_that_engine():
     assert told == {"app": "pass", number("ghost")[:12]: "fail"}
 
 
+def test_containers_of_an_engine_that_does_not_run():
+    """With live-restore they outlive it; only while it runs can it say that one is not its own."""
+    task = Bundle(number("kept"), "moby", "containerd", "/b", None, "/run/containerd")
+    seeds = {"bundles": [task], "docker": []}
+    host = fake_host([], Fake(200, number("kept")), LATER, seeds=seeds)
+    assert {str(each.status) for each in findings(registered, host).values()} == {"unknown"}
+    policy = Policy(engines=("podman",))
+    assert {str(each.status) for each in findings(registered, host, policy).values()} == {"fail"}
+    told = found(Fake(200, number("kept")), bundles=[task], answers=helpers(200))
+    assert told[number("kept")[:12]] == "fail"
+
+
 HOSTS = {"user": HOST_SPACES["user"]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from testinfra.host import Host
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from hullcheck.facts.podman.store import Store, Stored
 
 __all__ = ["container", "containers"]
+
+MOBY = "moby"
+"""Docker's namespace of containerd."""
+
+AWAY = "no engine of Docker's runs that could say whether it is its own (live-restore)"
 
 
 @provide
@@ -76,7 +82,7 @@ class _Search:
         self.bundled = [
             each
             for each in bundled
-            if each.namespace != "moby" and each.id not in roots
+            if (each.namespace != MOBY or not self.engines) and each.id not in roots
             if each.id not in users or not each.owner
         ]
         owned = {each.id for each in self.bundled}
@@ -141,6 +147,8 @@ class _Search:
                 continue
             listed = lister(each, self.bundled, self.processes)
             keeper = containerd_keeper(each.runtime, each.namespace, listed, each.state_root)
+            if each.namespace == MOBY:
+                keeper = replace(keeper, kind="docker", away=AWAY)
             yield self._foreign(keeper, each, name_of(each), init)
 
     def _foreign(
