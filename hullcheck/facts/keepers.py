@@ -93,7 +93,10 @@ def containerd_keeper(kind: str, namespace: str, listed: bool, root: str) -> Kee
 
 
 def foreign_store(keeper: Keeper, number: str) -> Store:
-    """Return what the other engines keep for a container."""
+    """Return what the other engines keep for a container; and Docker's, where it does not run."""
+    if keeper.kind == "docker":
+        stores = [docker_store(root, number) for root in keeper.roots]
+        return Store(tuple(place for store in stores for place in store.places))
     own = re.escape(number)
     places = [
         (root, pattern)

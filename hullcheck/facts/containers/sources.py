@@ -32,6 +32,9 @@ __all__ = ["container", "containers"]
 MOBY = "moby"
 """Docker's namespace of containerd."""
 
+DATA_ROOTS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
+"""Where Docker keeps its data if nobody has told it otherwise."""
+
 AWAY = "no engine of Docker's runs that could say whether it is its own (live-restore)"
 
 
@@ -148,7 +151,7 @@ class _Search:
             listed = lister(each, self.bundled, self.processes)
             keeper = containerd_keeper(each.runtime, each.namespace, listed, each.state_root)
             if each.namespace == MOBY:
-                keeper = replace(keeper, kind="docker", away=AWAY)
+                keeper = replace(keeper, kind="docker", away=AWAY, roots=DATA_ROOTS)
             yield self._foreign(keeper, each, name_of(each), init)
 
     def _foreign(
