@@ -53,9 +53,10 @@ def test_approved_base(image: Image, images: list[Image], policy: Policy) -> Non
         shown = {"bases": [str(each) for each in seen], "by its label": claim,
                  "comes from": origins(image)}  # fmt: skip
         raise Manual("see that it is built on a base to be trusted", shown)
-    if trusted(image, allowed) or any(trusted(each, allowed) for each in bases(image, images)):
-        return
-    if claim and approved(claim, allowed):
+    good = [each for each in (image, *bases(image, images)) if trusted(each, allowed)]
+    if good or (claim and approved(claim, allowed)):
+        name = str(good[0]) if good else claim
+        expect(name, equals=name, what="what it comes from or is built on, which is approved")
         return
     named = [*map(str, seen), *([claim] if claim else [])]
     if not named and origins(image):
@@ -116,13 +117,17 @@ def test_signed_images(image: Image, policy: Policy) -> None:
     if not image.containers:
         raise NotApplicable("no container was made from it")
     digests = {image.id, *(each.rpartition("@")[2] for each in image.digests)}
-    if policy.verified_images is not None and digests & set(policy.verified_images):
+    verified = sorted(digests & set(policy.verified_images or ()))
+    if verified:
+        expect(verified, equals=verified, what="digests that the site has verified")
         return
     found = (image.inspect.get("Identity") or {}).get("Signature") or []
     broken = [str(each["Error"]) for each in found if each.get("Error")]
     signers = [name for each in found if not each.get("Error") for name in _signers(each)]
     known = policy.image_signers or ()
-    if any(_is_known(name, known) for name in signers):
+    good = [name for name in signers if _is_known(name, known)]
+    if good:
+        expect(good, equals=good, what="signers that the site knows")
         return
     expect(broken, equals=[], what="signatures that do not verify")
     if policy.verified_images is None and policy.image_signers is None:

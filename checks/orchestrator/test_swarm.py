@@ -34,6 +34,7 @@ def test_swarm_use(docker: DockerEngine, policy: Policy) -> None:
         expect(swarm.state, one_of=("inactive", ""), what="the engine's part in a swarm")
         return
     if policy.swarm:
+        expect([swarm.state], without=("inactive",), what="the engine's part in a swarm")
         return
     facts: dict[str, Any] = {"state": swarm.state, "managers known": swarm.managers}
     if swarm.state == "active" and swarm.manager:
@@ -53,7 +54,7 @@ def test_swarm_use(docker: DockerEngine, policy: Policy) -> None:
 def test_swarm_managers(swarm: Swarm, policy: Policy) -> None:
     """Each manager holds all the swarm's secrets and may command every node, so there should be
     few. Too few, or an even number, and the loss of one stops the swarm."""
-    managers = [each for each in swarm.nodes if each.get("ManagerStatus")]
+    managers = [each for each in swarm.nodes if _manages(each)]
     lost = [name_of(each) for each in managers if not _reachable(each)]
     count = len(managers)
     if policy.swarm_managers is not None:
@@ -64,8 +65,12 @@ def test_swarm_managers(swarm: Swarm, policy: Policy) -> None:
     expect(lost, equals=[], what="managers that do not answer")
 
 
+def _manages(node: dict[str, dict[str, str]]) -> bool:
+    return bool(node.get("ManagerStatus")) or node["Spec"]["Role"] == "manager"
+
+
 def _reachable(node: dict[str, dict[str, str]]) -> bool:
-    return node["ManagerStatus"]["Reachability"] == "reachable"
+    return (node.get("ManagerStatus") or {}).get("Reachability") == "reachable"
 
 
 def name_of(node: dict[str, dict[str, str]]) -> str:
@@ -124,9 +129,9 @@ def _host(address: str) -> str:
 def test_swarm_managers_drained(swarm: Swarm) -> None:
     """A manager holds the keys of the whole swarm: what breaks out of a container there has them.
     Where there are workers, they can do the work."""
-    if not [each for each in swarm.nodes if not each.get("ManagerStatus")]:
+    managers = [each for each in swarm.nodes if _manages(each)]
+    if len(managers) == len(swarm.nodes):
         raise NotApplicable("every node of the swarm is a manager")
-    managers = [each for each in swarm.nodes if each.get("ManagerStatus")]
     working = [name_of(each) for each in managers if each["Spec"]["Availability"] != "drain"]
     expect(working, equals=[], what="managers that take work")
 

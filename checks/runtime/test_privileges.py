@@ -110,6 +110,7 @@ def test_root_user(container: Container) -> None:
     if container.running:
         return
     if remapped(container) and (container.rootless or container.asked("UsernsMode") != "host"):
+        expect(["an ordinary user of the host"], without=("root",), what="who its root would be")
         return
     user = str(container.config("User", "")).split(":")[0].strip()
     numbered = user.isdecimal()
@@ -129,9 +130,10 @@ def test_entered_process(container: Container) -> None:
     later, with exec --privileged or nsenter, may have every right and shows in no description."""
     container.need_running()
     init = container.init
-    for process in container.processes:
-        if process is init:
-            continue
+    others = [process for process in container.processes if process is not init]
+    if not others:
+        expect(0, equals=0, what="processes beside the first")
+    for process in others:
         if not container.sandboxed(process):
             reach = process.caps.reachable
             more = _or_every(reach - init.caps.reachable, reach, container)

@@ -17,6 +17,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.mounts import Mount
 from hullcheck.facts.registry import get
+from hullcheck.facts.texts import lines_of
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import Answer, Want, want
 
@@ -148,7 +149,7 @@ class Files:
     def __init__(self, found: Sequence[Tree], answer: Answer) -> None:
         asked = [file for tree in found for file in tree.files]
         self._lines: dict[str, list[str]] = {}
-        for line in answer.text.split("\n"):
+        for line in lines_of(answer):
             # A name of a cgroup may hold a colon; what was asked for tells where the name ends.
             file = next((each for each in asked if line.startswith(f"{each}:")), None)
             if file is not None:

@@ -11,6 +11,9 @@ from hullcheck.transport.want import Want, want
 
 __all__ = ["Confinement", "confinement_want", "parse_confinement"]
 
+_FILES = ("oom_score_adj", "limits", "attr/current", "attr/apparmor/current")
+_LIMIT = re.compile(r"(Max [a-z ]*[a-z]) +([0-9]+|unlimited) +([0-9]+|unlimited)(?: +[a-z]+)?")
+
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
@@ -27,8 +30,7 @@ class Confinement:
 
 def confinement_want(pids: Iterable[int]) -> Want:
     """Return the want that :func:`parse_confinement` reads."""
-    files = ("oom_score_adj", "limits", "attr/current", "attr/apparmor/current")
-    names = " ".join(f"{pid}/{name}" for pid in pids for name in files)
+    names = " ".join(f"{pid}/{name}" for pid in pids for name in _FILES)
     # attr/current cannot be read (EINVAL) where no security module has labels.
     return want(f"cd /proc && grep -aH '' /dev/null {names}", meaning=(0, 1, 2))
 
@@ -42,8 +44,10 @@ def parse_confinement(text: str) -> Confinement:
     for line in text.split("\n"):
         name, _, value = line.partition(":")
         number, _, file = name.partition("/")
-        if not number.isdecimal():
+        if not line:
             continue
+        if not re.fullmatch(r"[0-9]{1,9}", number) or file not in _FILES:
+            raise Unknown(f"what the kernel tells of processes is damaged: {line[:60]!r}")
         pid, value = int(number), value.strip().rstrip("\0")
         if file == "attr/apparmor/current":
             found.apparmor[pid] = value
@@ -54,7 +58,9 @@ def parse_confinement(text: str) -> Confinement:
                 raise Unknown(f"oom_score_adj of process {pid} is {value[:20]!r}")
             found.oom_score_adj[pid] = int(value)
         else:
-            limit = re.match(r"(Max .*?)  +(\S+) +(\S+)", value)
+            limit = _LIMIT.fullmatch(value)
+            if not limit and not value.startswith("Limit "):
+                raise Unknown(f"a limit of process {pid} is damaged: {value[:60]!r}")
             if limit:
                 found.limits.setdefault(pid, {})[limit[1]] = (limit[2], limit[3])
     return found

@@ -243,7 +243,7 @@ def tls(engine: DockerEngine, name: str) -> list[str]:
     """Return the file that an engine uses as its ``tlscacert``, ``tlscert`` or ``tlskey``."""
     named = said(engine, name)
     if named:
-        return named
+        return [engine.placed(each) for each in named]
     values: dict[str, Any] = engine.configuration.values
     flags = [engine.command_line.last(flag) for flag in ("tls", "tlsverify")]
     on = any(flag is not None and flag.lower() not in ("0", "f", "false") for flag in flags)

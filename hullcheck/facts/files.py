@@ -291,9 +291,11 @@ class Files:
 
     def _find(self, directory: str, command: str) -> list[str]:
         answer = session_of(self.host).ask(want(command, directory, meaning=(0, 1)))[0]
-        first, *found, rest = answer.text.split("\0") if answer.text else ("", "")
-        if answer.exit == 0 and first == directory and not rest:
-            return sorted(found)
+        *found, rest = answer.text.split("\0")
+        base = f"{directory.rstrip('/')}/"
+        whole = not rest and all(each.startswith(base) for each in found[1:])
+        if answer.exit == 0 and found[:1] == [directory] and whole:
+            return sorted(found[1:])
         if answer.exit == 0:
             raise Unknown(f"{directory} cannot be listed: what find said of it is not whole")
         if not answer.output and answer.complaint.endswith(ABSENT):

@@ -40,7 +40,8 @@ def parse_hosts(path: str, text: str) -> Hosts:
     registry = posixpath.basename(posixpath.dirname(path))
     values = parse_toml(path, text)
     hosts = values.get("host") or {}
-    if not isinstance(hosts, dict) or not all(isinstance(each, dict) for each in hosts.values()):
+    tables = isinstance(hosts, dict) and all(isinstance(each, dict) for each in hosts.values())
+    if not tables or "" in hosts:
         raise Unknown(f"{path} is no configuration of a registry")
     _, plain = _url(str(values.get("server") or registry), values.get("skip_verify") is True)
     found = Hosts((registry,) if plain else ())
@@ -61,17 +62,17 @@ def inline(registry: Any) -> Hosts:
         name for name, each in _tables(registry, "configs")
         if isinstance(each.get("tls"), Mapping) and each["tls"].get("insecure_skip_verify") is True
     ]  # fmt: skip
-    urls = [
-        _url(str(each), False)[0]
-        for _, table in _tables(registry, "mirrors")
-        for each in table.get("endpoint") or []
-    ]
+    endpoints = [table.get("endpoint") or [] for _, table in _tables(registry, "mirrors")]
+    if not all(isinstance(each, list) for each in endpoints):
+        raise Unknown("endpoint in the configuration of containerd is no list")
+    urls = [_url(str(each), False)[0] for listed in endpoints for each in listed]
     return Hosts(tuple(insecure), tuple(urls))
 
 
 def _tables(registry: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     tables = registry.get(name) or {}
-    for key, each in tables.items() if isinstance(tables, Mapping) else ():
+    pairs = tables.items() if isinstance(tables, Mapping) else [(name, tables)]
+    for key, each in pairs:
         if not isinstance(each, Mapping):
             raise Unknown(f"{name} in the configuration of containerd is no table of tables")
         yield key, each

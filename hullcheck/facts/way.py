@@ -31,6 +31,9 @@ __all__ = [
 FORMAT = "%f %u %g %s %Y %d %i %h %U:%G"
 """Understood alike by coreutils, busybox and toybox; a name holds no colon, but may hold spaces."""
 
+LONGEST = 1000
+"""Characters of a status; names of accounts have some dozens."""
+
 LINKS = 40
 """How many symbolic links the kernel follows for one path."""
 
@@ -116,6 +119,8 @@ def parse_status(path: str, text: str) -> Status:
         raw, *numbers, names = text.rstrip("\n").split(" ", 8)
         mode = int(raw, 16)
         uid, gid, size, mtime, device, inode, hardlinks = (int(each) for each in numbers)
+        if not 0 <= device < 1 << 64 or len(text) > LONGEST:
+            raise ValueError(device)
         user, group = ("" if each == "UNKNOWN" else each for each in names.split(":"))
     except ValueError as error:
         raise CannotAnswer(f"stat {path}: cannot understand {text[:100]!r}") from error

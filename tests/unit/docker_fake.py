@@ -96,8 +96,8 @@ class Daemon:
 
 def dockerd(*flags: str, pid: int = 50, **more: Any) -> Program:
     """Return a dockerd that listens on its usual socket."""
-    unix = more.pop("unix", (SOCKET,))
-    return Program(pid, "/usr/bin/dockerd", ("dockerd", *flags), unix, **more)
+    unix, exe = more.pop("unix", (SOCKET,)), more.pop("exe", "/usr/bin/dockerd")
+    return Program(pid, exe, ("dockerd", *flags), unix, **more)
 
 
 def docker_answers(

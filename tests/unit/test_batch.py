@@ -131,7 +131,9 @@ def test_what_is_just_small_enough_is_whole() -> None:
 
 
 def test_the_environment_of_the_shell_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DOCKER_HOST", "LD_PRELOAD", "LS_COLORS", "CDPATH", "IFS"):
+    ours = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+    old = ("DOCKER_API_VERSION", "QUOTING_STYLE", "LD_PRELOAD", "LS_COLORS", "CDPATH", "IFS")
+    for name in ours + old:
         monkeypatch.setenv(name, "planted")
     monkeypatch.setenv("PATH", f"/planted:{Path('/usr/bin')}")
     (answer,) = perform(want("env"))

@@ -63,6 +63,13 @@ def test_users_are_remapped_by_either_means(option, expected):
     assert status(test_daemon.test_user_namespace, info=info) == expected
 
 
+def test_the_word_userns_elsewhere_remaps_nobody():
+    """Weakness 10: it was looked for as text in all that the daemon says."""
+    info = security("name=seccomp,profile=/etc/docker/name=userns", "name=cgroupns")
+    info |= {"Name": "name=userns", "Labels": ["name=userns"], "DockerRootDir": "/srv/userns"}
+    assert status(test_daemon.test_user_namespace, info=info) == "fail"
+
+
 def test_rootless_is_looked_at():
     """Weakness 29: 2.1 never looked."""
     control = test_daemon.test_rootless

@@ -72,6 +72,19 @@ def test_podmans_shim_is_named():
         facts.get(docker_host(link="/run/podman/podman.sock"), "docker")
 
 
+def test_an_engine_of_a_snap_is_an_engine_with_its_own_file():
+    """Weaknesses 4 and 36: of a snap nothing was found, and nothing was said of that."""
+    path = "/var/snap/docker/2963/config/daemon.json"
+    daemon = dockerd(
+        "--config-file", path, exe="/snap/docker/2963/bin/dockerd", mnt=201,
+        cgroup="/system.slice/snap.docker.dockerd.service",
+    )  # fmt: skip
+    where = {"config_file": f"/proc/50/root{path}"}
+    (engine,) = facts.get(docker_host([daemon], None, '{"iptables": false}', **where), "docker")
+    assert (engine.config_file, engine.unit) == (path, "snap.docker.dockerd.service")
+    assert engine.setting("iptables").value is False
+
+
 def test_a_deleted_program_is_still_a_daemon():
     updated = Program(50, "/usr/bin/dockerd (deleted)", ("dockerd",), (SOCKET,))
     assert names(docker_host([updated])) == ["docker /run/docker.sock"]

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from hullcheck import facts
 from hullcheck.control import Unknown
 from hullcheck.facts.docker.command_line import boolean, parse_flags
-from hullcheck.facts.docker.configuration import parse_configuration
+from hullcheck.facts.docker.configuration import parse_configuration, read_configuration
+from hullcheck.facts.docker.configuration import wants as file_wants
 from hullcheck.facts.docker.settings import OPTIONS
 from hullcheck.facts.docker.units import unit_named, wants
+from hullcheck.transport import session_of
 from tests.unit.docker_fake import SOCKET, STARTED, Daemon, docker_host, dockerd
 from tests.unit.fake import host_with
+from tests.unit.here import host_here
 
 
 def flags(*words: str):
@@ -84,6 +87,20 @@ def test_the_file_that_a_flag_names_counts():
         assert found.config_file == "/opt/d.json"
         assert found.setting("iptables").value is False
         assert found.setting("iptables").source == "file"
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"]])
+def test_every_shell_reads_the_same_file(shell, tmp_path):
+    """Weakness 7: under dash, which has no [[, the file was not read at all."""
+    path = tmp_path / "daemon.json"
+    path.write_text('{\n "iptables": false,\n "insecure-registries": ["reg.example:5000"]\n}')
+    answers = session_of(host_here(*shell)).ask(*file_wants(str(path)))
+    found = read_configuration(str(path), *answers)
+    assert found.values == {"iptables": False, "insecure-registries": ["reg.example:5000"]}
+    assert found.changed == path.stat().st_ctime // 1
+    path.unlink()
+    absent = session_of(host_here(*shell)).ask(*file_wants(str(path)))
+    assert not read_configuration(str(path), *absent).exists
 
 
 def test_nested_keys_and_prefixes_do_not_collide():

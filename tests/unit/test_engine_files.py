@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,9 @@ class Engine:
 
     def seen(self, path: str) -> str:
         return path
+
+    def placed(self, path: str) -> str:
+        return posixpath.join("/srv", path)
 
 
 @pytest.fixture
@@ -152,6 +156,31 @@ def test_tls_files_are_those_in_use(paths: Any) -> None:
     for off in (Engine(host()), Engine(host(), ["--tlsverify=false"], {"tls": False})):
         with pytest.raises(NotApplicable):
             paths("tls_key", off)
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/key.pem", "/a--b/--tlskey.pem", "/a b/key.pem", "/k=e=y.pem", "secret/key.pem"]
+)
+def test_a_file_of_any_name_is_the_one_in_use(paths: Any, path: str) -> None:
+    """Weakness 34: a name that begins with s, or with two dashes in it, came out as another."""
+    for flags in (["--tlskey", path], [f"--tlskey={path}"], ["-D", f"--tlskey={path}", "-l=info"]):
+        assert paths("tls_key", Engine(host_here(), flags)) == [posixpath.join("/srv", path)]
+
+
+def test_certificates_and_keys_of_every_registry_are_judged(paths: Any, tmp_path: Path) -> None:
+    """Weakness 33: only a .crt counted, only its owner, and a folder of none passed."""
+    folder = tmp_path / "docker/certs.d/reg.example:5000"
+    folder.mkdir(parents=True)
+    made = {"rootless": True, "environment": {"XDG_CONFIG_HOME": str(tmp_path)}}
+    with pytest.raises(NotApplicable, match="no certificates"):
+        paths("registry_certificate", Engine(host_here(), **made))
+    for name in ("ca.crt", "my client.cert", "my client.key", "README"):
+        (folder / name).write_text("")
+        (folder / name).chmod(0o644)
+    found = paths("registry_certificate", Engine(host_here(), **made), things=True)
+    names = [each.path.rpartition("/")[2] for each in found]
+    assert sorted(names) == ["ca.crt", "my client.cert", "my client.key"]
+    assert [len(sound(each, 0o444)) for each in found] == [1, 1, 1]
 
 
 def test_the_configuration_in_use_and_the_default_one(paths: Any) -> None:

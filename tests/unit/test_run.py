@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from testinfra.host import Host
 
@@ -18,10 +19,11 @@ from hullcheck.run.audit import HostAudit, Plan, Subject, audit, audit_host
 from hullcheck.run.directory import RunDirectory, new_id, read_run, read_verdicts, recording_name
 from hullcheck.run.replay import replay
 from hullcheck.run.site import SiteRecord
+from hullcheck.schemas import schema
 from hullcheck.transport import Evidence, Session, Want, host_of, session_of, want
 from hullcheck.transport.recording import dump, load
 from hullcheck.transport.target import parse_spec
-from hullcheck.verdict import HostRecord, Run, Status, Verdict
+from hullcheck.verdict import Finding, HostRecord, Object, Run, Status, Verdict
 
 CONTROLS = tuple(all_controls().values())[:3]
 PLAN = Plan(CONTROLS, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC))
@@ -88,6 +90,42 @@ def test_a_run_directory_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert record.recording
     assert load(run.path / record.recording) == evidence
     assert ".." not in str(Path(record.recording).parent)
+
+
+def test_names_of_a_host_leave_the_format_whole(tmp_path: Path) -> None:
+    """Weakness 62: printed unescaped and cut at spaces, so that a name broke the document."""
+    name = 'a b","status":"pass"}\n{"x": \\ \x1b[2J \u2028 <b>,=1'
+    found = (
+        Finding(Object("container", name, "4f"), Status.FAIL, [name], {name: None}, name),
+        Finding(Object("container", "two words"), Status.PASS, 1, 1),
+    )
+    odd = Verdict("web1", "runtime.b", Status.FAIL, name, found, (0,))
+    run = directory(tmp_path / "run")
+    run.add(HostRecord(name, "ssh://web1", "audited"), [odd], [])
+    line, rest = (run.path / "verdicts.jsonl").read_text().split("\n")
+    assert (rest, "\x1b" in line) == ("", False)
+    document = json.loads(line)
+    jsonschema.validate(document, schema("verdict"))
+    assert [each["object"]["name"] for each in document["findings"]] == [name, "two words"]
+    assert document["reason"] == name
+    assert json.loads((run.path / "run.json").read_text())["hosts"][0]["name"] == name
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_part_of_the_controls_gives_a_document_of_the_same_form(
+    tmp_path: Path, count: int
+) -> None:
+    """Weakness 62: one control by itself came out as a list where all came as sections."""
+    sums = {f"{name}_digest": "sha256:" + "0" * 64 for name in ("controls", "policy")}
+    made = Run("id", "2026-11-23T01:02:03Z", **sums)
+    run = RunDirectory(tmp_path / "run", made, CONTROLS[:count], SiteRecord())
+    audit([recorded(tmp_path, "web1")], Plan(CONTROLS[:count], PLAN.started), run)
+    run.finish(PLAN.started)
+    document = json.loads((run.path / "run.json").read_text())
+    jsonschema.validate(document, schema("run"))
+    told = [json.loads(line) for line in (run.path / "verdicts.jsonl").read_text().splitlines()]
+    assert [each["id"] for each in document["controls"]] == [each["control"] for each in told]
+    assert len(told) == count
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:

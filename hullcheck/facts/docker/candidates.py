@@ -15,7 +15,7 @@ __all__ = [
     "parse_programs", "program_name", "reply_of",
 ]  # fmt: skip
 
-_PROGRAM = re.compile(r"['\"`]/proc/(\d+)/exe['\"] -> ['\"`](.*)['\"]")
+_PROGRAM = re.compile(r"['\"`]/proc/(\d{1,9})/exe['\"] -> ['\"`](.*)['\"]")
 _CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 _INTERNAL = ("/libnetwork/", "/containerd/", "/plugins/", "/metrics.sock")
 HELPERS = ("containerd", "docker-proxy", "rootlesskit", "runc", "slirp4netns", "systemd")
@@ -74,7 +74,7 @@ def parse_programs(answer: Answer) -> dict[int, str]:
 def parse_pid_files(text: str) -> Iterable[tuple[int, str]]:
     for line in text.splitlines():
         pid, _, path = line.partition(" ")
-        if pid.isdigit():
+        if re.fullmatch(r"[0-9]{1,9}", pid):
             yield int(pid), path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from testinfra.host import Host
@@ -140,13 +141,17 @@ class DockerEngine:
 
     @property
     def default_bridge(self) -> dict[str, Any] | None:
-        """The network that a container joins if it names none; None with ``--bridge=none``."""
+        """The network that a container joins if it names none; None with ``--bridge=none``.
+
+        No other can have its name (moby, runconfig: predefined networks).
+        """
         marked = "com.docker.network.bridge.default_bridge"
+        named = [each for each in self.networks if each.get("Name") == "bridge"]
         for network in self.networks:
             options = network.get("Options") or {}
             if network.get("Driver") == "bridge" and options.get(marked) == "true":
-                return network
-        return None
+                named.append(network)
+        return named[0] if named else None
 
     @property
     def release(self) -> tuple[int, int]:
@@ -210,19 +215,24 @@ class DockerEngine:
         """
         named = self.command_line.last("config-file")
         if named:
-            return named if named.startswith("/") else f"{self._directory}/{named}"
+            return self.placed(named)
         if not self.rootless:
             return "/etc/docker/daemon.json"
         environment = self.environment
         base = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
         return f"{base}/docker/daemon.json"
 
-    @property
-    def _directory(self) -> str:
+    def placed(self, path: str) -> str:
+        """Return a path of a flag or of the file as the daemon takes it: from its own directory.
+
+        :raises Unknown: it is relative, and the daemon's directory cannot be seen.
+        """
+        if path.startswith("/"):
+            return path
         answer = session_of(self.host).ask(*self._first())[len(self.api.wants()) + 3]
         if answer.exit:
             raise Unknown(f"the working directory of process {self.pid} cannot be seen")
-        return answer.text
+        return posixpath.join(answer.text, path)
 
     def seen(self, path: str) -> str:
         """Return the path under which the host finds a file that the daemon sees at ``path``.

@@ -125,7 +125,8 @@ class _Search:
             OWN, HOLDERS, MACHINE, EVERYWHERE, STATUS, CGROUP, TIMES, SPACES,
         )  # fmt: skip
         self.programs = parse_programs(answers[0])
-        self.mentions = {int(pid) for pid in re.findall(r"^/proc/(\d+)/", answers[1].text, re.M)}
+        mentions = re.findall(r"^/proc/(\d{1,9})/", answers[1].text, re.M)
+        self.mentions = {int(pid) for pid in mentions}
         self.pid_files = dict(parse_pid_files(answers[2].text))
         self.client = answers[3].exit == 0 and answers[3].text.startswith("Docker")
         self.root = answers[4].text.strip() == "0"

@@ -45,6 +45,11 @@ def _some(value: str) -> bool:
     return bool(value)
 
 
+def _part(value: str) -> bool:
+    """Whether it is one of the states of an engine's part in a swarm (moby, api/types/swarm)."""
+    return value in ("", "inactive", "pending", "active", "error", "locked")
+
+
 _TEXTS = Maybe([str])
 _PORTS = Maybe(Each(Maybe([{"HostIp?": _address, "HostPort?": _port}])))
 
@@ -78,7 +83,7 @@ INFO: dict[str, Any] = {
         "InsecureRegistryCIDRs": _TEXTS, "Mirrors?": [str],
         "IndexConfigs": Maybe(Each({"Secure": bool, "Mirrors?": [str]})),
     },
-    "SecurityOptions": _TEXTS, "Swarm?": {"LocalNodeState?": str}, "Warnings?": [str],
+    "SecurityOptions": _TEXTS, "Swarm?": {"LocalNodeState?": _part}, "Warnings?": [str],
 }  # fmt: skip
 
 IMAGE: dict[str, Any] = {

@@ -123,9 +123,15 @@ def swept(answer: Answer) -> dict[str, str | Unknown]:
 
     One whose name holds a colon cannot be told apart from a line of another's, and counts as
     unreadable.
+
+    :raises CannotAnswer: it read what it did not list.
     """
     files = listed(answer)
     read = texts(answer, mark="= ")
+    named = {path.partition(":")[0] for path in files}
+    for path in read:
+        if path not in named:
+            raise CannotAnswer(f"{path} was read, and is not among the files that were found")
     found: dict[str, str | Unknown] = {}
     for path, file in files.items():
         if ":" in path:

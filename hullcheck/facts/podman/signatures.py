@@ -15,6 +15,10 @@ from hullcheck.facts.podman.settings import own_directory
 __all__ = ["Signatures", "read_signatures"]
 
 ANYTHING = "insecureAcceptAnything"
+SIGNED = ("reject", "signedBy", "signedBaseLayer", "sigstoreSigned")
+"""The other kinds of requirements; a policy with one of no kind is refused as a whole."""
+
+NOTHING = [{"type": "reject"}]
 REMOTE = ("docker", "atomic")
 """Transports that bring images from other machines."""
 
@@ -51,7 +55,7 @@ def parse_policy(path: str, text: str) -> Signatures:
         transports = values.get("transports") or {}
         remote = {name: transports[name] for name in REMOTE if name in transports}
         # A default does not count for a transport that has its own.
-        anywhere = [name for name, scopes in remote.items() if _takes(scopes.get("", [None]))]
+        anywhere = [name for name, scopes in remote.items() if _takes(scopes.get("", NOTHING))]
         if _takes(values["default"]) and not all("" in remote.get(name, {}) for name in REMOTE):
             anywhere.insert(0, "default")
         scopes = [
@@ -69,7 +73,10 @@ def _takes(requirements: Any) -> bool:
     """Whether an image without a signature meets all of some requirements."""
     if not isinstance(requirements, list) or not requirements:
         raise TypeError("requirements")
-    return all(isinstance(each, dict) and each["type"] == ANYTHING for each in requirements)
+    kinds = [each["type"] for each in requirements]
+    if set(kinds) - {ANYTHING, *SIGNED}:
+        raise ValueError("a requirement of a kind that is not known")
+    return all(each == ANYTHING for each in kinds)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
