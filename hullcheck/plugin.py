@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the audit that the options ask for; wrong ones end pytest with exit code 2."""
     config.stash[KEY] = Audits(config)
     adopt()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Look into the area build too: what is called so pytest passes over (norecursedirs)."""
+    area = collection_path.name == "build" and collection_path.parent.name == "checks"
+    return False if area and (collection_path / "__init__.py").is_file() else None
 
 
 def pytest_pycollect_makeitem(
