@@ -108,7 +108,8 @@ class _Search:
         for each in stores:
             if each.doubt:
                 about = Object("container", f"(any in {each.graphroot})")
-                self.unseen.append(Unseen(about, each.doubt))
+                # What runs of it the kernel shows; a user must not blind the audit of others'.
+                self.unseen.append(Unseen(about, each.doubt, idle=each.rootless))
 
     def _docker(self) -> list[DockerEngine]:
         try:
