@@ -19,7 +19,7 @@ from hullcheck.judge import Site, gather, judge
 from hullcheck.transport import session_of
 from hullcheck.transport.connect import connect
 from hullcheck.transport.target import parse_spec
-from hullcheck.verdict import Verdict
+from hullcheck.verdict import Verdict, worst
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.systemd import SystemdHost
@@ -115,7 +115,12 @@ def audited(host: OverlayHost, site: Site | None = None, user: str = "root") -> 
 
 
 def statuses(verdicts: dict[str, Verdict]) -> dict[str, str]:
-    return {name: str(verdict.status) for name, verdict in verdicts.items()}
+    """Return what is said of Docker, leaving out the Podman that is installed beside it."""
+    found = {}
+    for name, verdict in verdicts.items():
+        told = [each.status for each in verdict.findings if "podman" not in each.object.name]
+        found[name] = str(worst(told) if verdict.findings else verdict.status)
+    return found
 
 
 def engines(host: OverlayHost) -> list[DockerEngine]:
