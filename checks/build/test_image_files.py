@@ -40,9 +40,9 @@ def test_image_secrets(image: Image) -> None:
     who pulls it. A file that a later layer deletes is still in the layer that brought it. Only
     paths and sizes leave the host, never what is in a file."""
     secrets = [each for each in files_of(image) if each.kind not in (SETUID, *PROGRAMS)]
+    gone = ", deleted or replaced later"
     found = [
-        f"{each} ({each.kind}, {each.size} bytes{', deleted or replaced later' if each.deleted else ''})"
-        for each in secrets
+        f"{each} ({each.kind}, {each.size} bytes{gone if each.deleted else ''})" for each in secrets
     ]
     expect(sorted(found), equals=[], what="files that hold secrets")
 

@@ -1,5 +1,7 @@
 """Which processes are a container's, whose namespaces they are in, what limits and reaches it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +86,11 @@ def test_what_runc_is_just_starting_is_not_an_intruder():
     for parent in (100, 1):
         posing = Fake(101, APP, name="runc:[2:INIT]", ppid=parent, ticks=900)
         assert pids(fake_host([inspect("app", 100)], init, posing)) == [100, 101]
+    # One that forks anew before it grows old, from a root directory that is not the host's.
+    outside = Fake(103, name="sh", root="9:9", ppid=50)
+    again = Fake(104, APP, name="runc:[2:INIT]", ppid=103, ticks=900)
+    assert 104 in pids(fake_host([inspect("app", 100)], init, outside, again))
+    assert 104 not in pids(fake_host([inspect("app", 100)], init, replace(outside, root=""), again))
 
 
 def test_a_process_in_the_cgroups_of_two_containers_belongs_to_both(monkeypatch):

@@ -90,8 +90,9 @@ def acquitted(before: Verdict, after: Verdict) -> list[str]:
     found = [f"{after.control} of {each.object.name}" for each in after.findings
              if each.object in failed and each.status in CLEAN]  # fmt: skip
     seen = {each.object for each in before.findings}
+    new = [each for each in after.findings if each.object not in seen]
     # What stands for things that could not be seen is unknown beside those that still fail.
-    unseen = any(each.status is Status.UNKNOWN for each in after.findings if each.object not in seen)
+    unseen = any(each.status is Status.UNKNOWN for each in new)
     if after.status not in (Status.UNKNOWN, Status.ERROR) and not unseen:
         left = failed - {each.object for each in after.findings}
         found += [f"{after.control} without {each.name}" for each in left]

@@ -357,6 +357,15 @@ def test_loops_of_links_hide_nothing():
     assert found == {"podman (root)": "pass"}
 
 
+def test_where_a_users_link_leads_is_not_looked_at():
+    """It may lead to /etc/shadow, or to the whole of /."""
+    links = "= link /home/bob/.config/containers/a.conf\n"
+    also = {CONFIGURATION.command: (0, f"{links}{END}\n")}
+    found = findings(test_podman.test_podman_short_names, also=also)
+    assert found == {"podman (root)": "pass", "podman (of others)": "unknown"}
+    assert "find -L" not in CONFIGURATION.command.partition("/home/*")[2]
+
+
 def test_hidden_places_leave_the_engines_of_others_unknown():
     hidden = Files(hidden=["/home/bob/.config/containers"])
     found = findings(test_podman.test_podman_short_names, files=hidden)

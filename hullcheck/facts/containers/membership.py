@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hullcheck.facts import namespaces
 from hullcheck.facts.containers.cgroup_names import container_of
@@ -69,13 +69,19 @@ def unborn(processes: Processes) -> list[Process]:
     """Return the processes in which runc is still making ready what it was asked to start.
 
     It has all of root's rights until it becomes the program: every health check does that. Under
-    this name for longer than :data:`BIRTH`, or as a child of the host's first process, it is
-    something else.
+    this name for longer than :data:`BIRTH`, or as a child of the host's first process or of one
+    that has not the host's root directory, it is something else: anybody may call himself so.
     """
     newest = max((process.started for process in processes), default=0.0)
+    roots = {each.root for each in (processes.get(1), processes.get(2)) if each is not None}
     return [
         process
         for process in processes
         if process.name.startswith("runc:[") and process.started >= newest - BIRTH
-        if process.ppid != 1
+        if process.ppid != 1 and _on_host(processes.get(process.ppid), roots)
     ]
+
+
+def _on_host(parent: Process | None, roots: Collection[tuple[int, int] | None]) -> bool:
+    """Whether a parent is runc's: it is on the host, or was, as runc's first steps end at once."""
+    return parent is None or parent.name.startswith("runc:[") or parent.root in roots

@@ -56,18 +56,33 @@ _OF_HOMES = "s|/*$||;h;" + "".join(
     )
 )
 _OF_UNITS = (f"{place}/{kind}/podman.*" for place in UNIT_PLACES for kind in ("system", "user"))
-_OF_SYSTEM = " ".join((*SYSTEM, "/run/user/*/containers/systemd", *_OF_UNITS))
+_OF_SYSTEM = " ".join((*SYSTEM, *_OF_UNITS))
+_OF_USERS = "/run/user/*/containers/systemd"
 _QUIETLY = "2>&1 >&3 | grep -avE '(No such file or|Not a) directory$' >&2; } 3>&1"
 
-CONFIGURATION = want(
-    f"{{ {{ {{ printf '%s\\n' {_OF_SYSTEM}; {_HOMES} | sed -n '{_OF_HOMES}'; }}"
-    " | tr '\\n' '\\0' | xargs -0 sh -c '"
-    'exec find -L "$@" -maxdepth 6 -type f \\( -name "*.conf" -o -name policy.json'
-    ' -o -name "*.container" -o -path /etc/containers/seccomp.json -o -name podman.socket'
-    ' -o -name podman.service \\) -exec stat -L -c "= %u %a %s %n" {} +'
-    f" -size -{LARGEST + 1} -exec grep -aH \"\" {{}} +' sh; }} {_QUIETLY}; echo '{END}'"
+_NAMED = (
+    '\\( -name "*.conf" -o -name policy.json -o -name "*.container"'
+    " -o -path /etc/containers/seccomp.json -o -name podman.socket -o -name podman.service \\)"
+    ' -exec stat -L -c "= %u %a %s %n" {} +'
+    f" -size -{LARGEST + 1}"
 )
-"""``= UID MODE SIZE PATH`` of every file of configuration, and its lines after its name."""
+_OWN = '\\( ! -user root -o -perm -004 -o -path "/root/*" \\)'
+"""What a user may have linked into a place of theirs is not read for them."""
+
+_READ = '-exec grep -aH "" {} +'
+
+CONFIGURATION = want(
+    f"{{ {{ printf '%s\\0' {_OF_SYSTEM} | xargs -0 sh -c '"
+    f'exec find -L "$@" -maxdepth 6 -type f {_NAMED} {_READ}\' sh; '
+    f"{{ printf '%s\\n' {_OF_USERS}; {_HOMES} | sed -n '{_OF_HOMES}'; }}"
+    " | tr '\\n' '\\0' | xargs -0 sh -c '"
+    'exec find "$@" -maxdepth 6 -type l -exec stat -c "= link %n" {} +'
+    f" -o -type f {_NAMED} {_OWN} {_READ}' sh; }}"
+    f" {_QUIETLY}; echo '{END}'"
+)
+"""``= UID MODE SIZE PATH`` of every file of configuration, and its lines after its name. Links are
+followed in the system's places only: what users' links lead to is not theirs to show, and
+``= link PATH`` says that there is one."""
 
 STORES = want(
     f"{{ {{ {{ printf '%s\\n' / {' '.join(PROGRAMS)} {ROOT_STORE};"
@@ -76,6 +91,7 @@ STORES = want(
 )
 """``= UID MODE SIZE PATH`` of every program and default store of Podman that exists."""
 
+_LINK = re.compile(r"^= link (/.*)$", re.MULTILINE)
 _LISTED = re.compile(r"= (\d+) ([0-7]+) (\d+) (/.*)")
 _COMPLAINT = re.compile(r"^\w+: (?:[^/]*?['\"`])?(/.*?)['\"]?: ([^:]+)$")
 _ABSENT = ("No such file or directory", "Not a directory", "Too many levels of symbolic links")
@@ -105,7 +121,7 @@ def listed(answer: Answer) -> dict[str, Listed]:
         match = _LISTED.fullmatch(line)
         if match:
             found[match[4]] = Listed(int(match[1]), int(match[2], 8) & 0o7777, int(match[3]))
-        elif not line.startswith("/"):
+        elif not line.startswith(("/", "= link /")):
             raise CannotAnswer(f"{answer.want.command[:60]}…: a strange line came: {line[:60]!r}")
     return found
 
@@ -203,7 +219,8 @@ def podman_places(host: Host) -> Places:
     accounts: Accounts = get(host, "accounts")
     if not accounts.users:
         raise Unknown("the host names no account")
-    hidden = dict([*complaints(configuration), *complaints(stores)])
+    links = [(path, "it is a link of a user's") for path in _LINK.findall(configuration.text)]
+    hidden = dict([*links, *complaints(configuration), *complaints(stores)])
     owners = {path: file.uid for path, file in listed(configuration).items()}
     return Places(
         swept(configuration),

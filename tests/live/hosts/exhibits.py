@@ -61,7 +61,7 @@ DOCKER: dict[str, Row] = {
     "sound": row(),
     "pid-host": row("--pid=host", host_pid="host"),
     "net-host": row("--network=host", host_network="host"),
-    "ipc-host": row("--ipc=host", host_ipc="host", host_paths="/dev/shm"),
+    "ipc-host": row("--ipc=host", host_ipc="host"),
     "uts-host": row("--uts=host", host_uts="host"),
     "cgroupns-host": row("--cgroupns=host", host_cgroup_namespace="host"),
     "all-caps": row("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--user=0",
@@ -90,7 +90,7 @@ DOCKER: dict[str, Row] = {
                        capabilities="CAP_NET_ADMIN"),
     "borrower": row("--network=container:net-host", "--pid=container:pid-host",
                     "--ipc=container:ipc-host", host_network="host", host_pid="host",
-                    host_ipc="host", host_paths="/dev/shm",
+                    host_ipc="host",
                     shared_namespaces="net-host"),
     # As runc would start it: what joins its cgroup has no more rights.
     "twin": row(
