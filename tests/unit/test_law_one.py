@@ -23,7 +23,7 @@ from hullcheck.control import Control
 from hullcheck.judge import Site, judge
 from hullcheck.transport import Evidence, Session, host_of
 from hullcheck.transport.recording import Replay, load
-from hullcheck.verdict import Status, Verdict
+from hullcheck.verdict import Object, Status, Verdict
 
 RECORDING = Path(__file__).parents[1] / "recordings/populated.jsonl.gz"
 CLEAN = (Status.PASS, Status.NOT_APPLICABLE)
@@ -39,7 +39,9 @@ SPOILT: dict[str, Callable[[Evidence], Evidence]] = {
     "garbage": lambda e: replace(e, exit=0, stdout=GARBAGE * 3, stderr=b""),
 }
 
-TRUE_ANSWERS: dict[tuple[str, str], str] = {}
+TRUE_ANSWERS: dict[tuple[str, str], str] = {
+    ("garbage", "engine.log-level"): "other words of a command line name no file of settings",
+}
 """(way, control) -> why what was made of the evidence is a true answer after all."""
 
 
@@ -86,17 +88,22 @@ def acquitted(before: Verdict, after: Verdict) -> list[str]:
     """Return what failed, and now passes or is nothing to judge."""
     if before.status is Status.FAIL and after.status in CLEAN:
         return [after.control]
-    failed = {each.object for each in before.findings if each.status is Status.FAIL}
+    failed = {known(each.object) for each in before.findings if each.status is Status.FAIL}
     found = [f"{after.control} of {each.object.name}" for each in after.findings
-             if each.object in failed and each.status in CLEAN]  # fmt: skip
-    seen = {each.object for each in before.findings}
-    new = [each for each in after.findings if each.object not in seen]
+             if known(each.object) in failed and each.status in CLEAN]  # fmt: skip
+    seen = {known(each.object) for each in before.findings}
+    new = [each for each in after.findings if known(each.object) not in seen]
     # What stands for things that could not be seen is unknown beside those that still fail.
     unseen = any(each.status is Status.UNKNOWN for each in new)
     if after.status not in (Status.UNKNOWN, Status.ERROR) and not unseen:
-        left = failed - {each.object for each in after.findings}
-        found += [f"{after.control} without {each.name}" for each in left]
+        left = failed - {known(each.object) for each in after.findings}
+        found += [f"{after.control} without {each}" for each in left]
     return found
+
+
+def known(thing: Object) -> str:
+    """Return what a thing is known by: its id, or the name where it has none."""
+    return thing.id or thing.name
 
 
 def test_the_recording_has_faults_to_hide() -> None:
