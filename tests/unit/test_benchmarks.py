@@ -43,6 +43,16 @@ def test_cis_docker_has_its_118_items_in_order():
     assert cis.version == "1.8.0"
 
 
+@pytest.mark.parametrize(
+    ("name", "decided"), [("cis-docker-1.8.0", 117), ("cis-docker-1.6.0", 116)]
+)
+def test_what_a_machine_decides(name, decided):
+    items = load_benchmark(name).items
+    assert sum(bool(item.controls) for item in items) == decided
+    assert [item.id for item in items if not item.controls] == ["1.2.1"]
+    assert not any(item.uncovered for item in items)
+
+
 def test_the_older_numbering_has_117_items_in_order_and_the_same_controls():
     """1.8.0 put devicemapper in at 2.7 and moved the rest of the section by one."""
     old, new = load_benchmark("cis-docker-1.6.0"), load_benchmark("cis-docker-1.8.0")
