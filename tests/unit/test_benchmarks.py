@@ -50,6 +50,7 @@ def test_what_a_machine_decides(name, decided):
     items = load_benchmark(name).items
     assert sum(bool(item.controls) for item in items) == decided
     assert [item.id for item in items if not item.controls] == ["1.2.1"]
+    assert [item.id for item in items if item.manual] == ["1.2.1", "4.4"]
     assert not any(item.uncovered for item in items)
 
 
