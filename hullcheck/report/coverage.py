@@ -21,10 +21,14 @@ def catalogue_table(controls: Mapping[str, Control]) -> str:
 
 def coverage_table(benchmark: Benchmark) -> str:
     """Return what answers each item of a benchmark, and how many are answered."""
-    rows, counts = [], {"decided by controls": 0, "manual": 0, "not yet covered": 0}
+    counts = {"decided by controls": 0, "decided in part": 0, "manual": 0, "not yet covered": 0}
+    rows = []
     for item in benchmark.items:
         answer = ", ".join(item.controls)
-        if item.controls:
+        if item.controls and item.manual:
+            counts["decided in part"] += 1
+            answer += f"; and a person: {item.manual}"
+        elif item.controls:
             counts["decided by controls"] += 1
         elif item.manual:
             counts["manual"] += 1
