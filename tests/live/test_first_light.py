@@ -18,115 +18,12 @@ from typing import Any
 import pytest
 
 from hullcheck.catalogue import all_controls
+from tests.live.first_light import CONTAINERS, OTHERS
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
-
-# host-user-namespace fails even of the sound one: what its engine does not remap is the host's.
-# privileged fails of none: who moved into vanilla-app with every right is entered-process's.
-CONTAINERS = """
-                            sound  faulty  vanilla-app  helper  front
-apparmor-profile            n/a    n/a     n/a          n/a     n/a
-selinux-label               n/a    n/a     n/a          n/a     n/a
-seccomp                     pass   fail    fail         pass    pass
-masked-paths                pass   fail    pass         pass    pass
-read-only-paths             pass   fail    pass         pass    pass
-memory-limit                pass   fail    fail         fail    fail
-cpu-limit                   pass   fail    fail         fail    fail
-pids-limit                  pass   fail    fail         fail    fail
-ulimits                     pass   pass    pass         pass    pass
-oom-score                   pass   pass    pass         pass    pass
-restart-limit               pass   fail    fail         pass    pass
-cgroup-parent               pass   fail    pass         pass    pass
-host-paths                  pass   fail    fail         pass    pass
-engine-socket               pass   fail    fail         pass    pass
-read-only-root              pass   fail    pass         fail    fail
-mount-propagation           pass   fail    pass         pass    pass
-devices                     pass   fail    pass         pass    pass
-host-network                pass   fail    fail         fail    pass
-host-pid                    pass   fail    fail         fail    pass
-host-ipc                    pass   fail    fail         fail    pass
-host-uts                    pass   fail    pass         pass    pass
-host-user-namespace         fail   fail    fail         fail    fail
-host-cgroup-namespace       pass   fail    fail         fail    fail
-shared-namespaces           pass   pass    fail         pass    pass
-published-ports-privileged  pass   pass    pass         pass    fail
-published-ports             pass   pass    pass         pass    manual
-published-address           pass   pass    pass         pass    fail
-default-bridge              pass   pass    pass         pass    fail
-health-check                pass   fail    fail         fail    fail
-ssh-daemon                  pass   pass    pass         pass    pass
-capabilities                pass   fail    fail         fail    fail
-privileged                  pass   pass    pass         pass    pass
-no-new-privileges           pass   fail    fail         fail    fail
-root-user                   pass   fail    fail         fail    fail
-entered-process             pass   pass    fail         pass    pass
-entered-as-root             pass   n/a     n/a          n/a     n/a
-supplementary-groups        pass   pass    pass         pass    pass
-"""
-
-OTHERS = """
-engine.api-tls                       n/a   engine
-engine.api-refuses-strangers         n/a   engine
-engine.configuration-drift           pass  engine
-engine.no-nested-engine              pass  host
-engine.rootless                      fail  engine
-engine.log-level                     pass  engine
-engine.packet-filter                 pass  engine
-engine.storage-driver-aufs           pass  engine
-engine.storage-driver-devicemapper   pass  engine
-engine.default-ulimits               fail  engine
-engine.user-namespace                fail  engine
-engine.cgroup-parent                 pass  engine
-engine.base-device-size              n/a   engine
-engine.authorization-plugin          fail  engine
-engine.no-new-privileges-default     fail  engine
-engine.live-restore                  fail  engine
-engine.userland-proxy                fail  engine
-engine.seccomp-default               pass  engine
-engine.experimental                  pass  engine
-engine.unit-file-owner               pass  /usr/lib/systemd/system/docker.service
-engine.unit-file-owner               pass  /etc/systemd/system
-engine.unit-file-mode                pass  /usr/lib/systemd/system/docker.service
-engine.unit-file-mode                pass  /etc/systemd/system
-engine.socket-unit-file-owner        pass  /usr/lib/systemd/system/docker.socket
-engine.socket-unit-file-owner        pass  /etc/systemd/system
-engine.socket-unit-file-mode         pass  /usr/lib/systemd/system/docker.socket
-engine.socket-unit-file-mode         pass  /etc/systemd/system
-engine.config-directory-owner        pass  /etc/docker
-engine.config-directory-mode         pass  /etc/docker
-engine.config-file-owner             n/a   /etc/docker/daemon.json
-engine.config-file-mode              n/a   /etc/docker/daemon.json
-engine.default-file-owner            pass  /etc/default/docker
-engine.default-file-mode             pass  /etc/default/docker
-engine.sysconfig-file-owner          n/a   /etc/sysconfig/docker
-engine.sysconfig-file-mode           n/a   /etc/sysconfig/docker
-engine.registry-certificates-owner   n/a   host
-engine.registry-certificates-mode    n/a   host
-engine.tls-ca-owner                  n/a   host
-engine.tls-ca-mode                   n/a   host
-engine.tls-certificate-owner         n/a   host
-engine.tls-certificate-mode          n/a   host
-engine.tls-key-owner                 n/a   host
-engine.tls-key-mode                  n/a   host
-engine.api-socket-owner              pass  /var/run/docker.sock
-engine.api-socket-mode               pass  /var/run/docker.sock
-engine.containerd-socket-owner       pass  /var/run/docker/containerd/containerd.sock
-engine.containerd-socket-mode        pass  /var/run/docker/containerd/containerd.sock
-engine.insecure-registries           pass  engine
-engine.registry-mirrors              pass  engine
-engine.log-driver                    fail  engine
-host.engine-sockets                  pass  /var/run/docker.sock
-host.engine-sockets                  pass  /var/run/docker/containerd/containerd-debug.sock
-host.engine-sockets                  pass  /var/run/docker/containerd/containerd.sock
-host.engine-sockets                  pass  /var/run/docker/containerd/containerd.sock.ttrpc
-host.engine-sockets                  pass  /var/run/docker/libnetwork/*.sock
-host.engine-sockets                  pass  /var/run/docker/metrics.sock
-host.engine-group-members            pass  docker
-host.engine-tcp-api                  n/a   host
-"""
 
 # What the machine decides, asked of it in other words than the audit's: each line "NAME VALUE".
 ASK = r"""
@@ -257,7 +154,9 @@ def test_every_verdict(host: DockerHost, verdicts: list[dict[str, Any]]) -> None
     for verdict in verdicts:
         for finding in verdict["findings"]:
             about = finding["object"]
-            name = about["kind"] if about["kind"] in ("engine", "host") else about["name"]
+            name = "host" if about["kind"] == "host" else about["name"]
+            if about["kind"] == "engine":
+                name = name.split()[0].replace("docker", "engine")
             name = next((each for each in patterns if fnmatchcase(name, each)), name)
             if name == SYSTEMD_SOCKET:
                 continue
