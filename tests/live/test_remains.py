@@ -69,6 +69,7 @@ def test_nothing_remains(kind: str) -> None:
             assert {population.sound, population.faulty, population.hiding} <= set(running)
             status = host.run(f"cat /proc/{population.intruder}/status").stdout
             assert "Seccomp:\t0\n" in status
+            host.docker("pause", "helper")
     assert remains(host) == []
     assert (links(), rules()) == network
 
