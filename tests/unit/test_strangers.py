@@ -14,6 +14,7 @@ from hullcheck.facts.containers.excuses import HELPERS, SNAPS
 from hullcheck.facts.podman.store import Store, Stored
 from hullcheck.facts.processes import SPACES
 from hullcheck.inventory.policy import Policy
+from tests.unit import container_fake
 from tests.unit.container_fake import APP, HOST_SPACES, Fake, fake_host, findings, inspect, number
 
 LATER = Fake(90, name="young", ticks=100_000)
@@ -57,6 +58,15 @@ def test_a_container_that_was_stopped_meanwhile_is_no_stranger():
 def test_a_name_of_a_helper_does_not_excuse_what_is_in_a_containers_cgroup():
     told = found(Fake(200, number("ghost")), answers=helpers(200, known="/usr/bin/pasta"))
     assert told[number("ghost")[:12]] == "fail"
+
+
+def test_a_host_that_is_a_container_is_none_on_itself(monkeypatch):
+    """Its processes are in a cgroup of an id that nobody in it knows."""
+    inside = Fake(200, nested=False)
+    for each in (container_fake.INIT, inside):
+        usual = each.cgroup().replace("/system.slice", f"/libpod_parent/libpod-{number('self')}")
+        monkeypatch.setattr(each, "cgroup", lambda usual=usual: usual, raising=False)
+    assert found(inside) == {"app": "pass"}
 
 
 def test_a_pid_namespace_of_its_own():

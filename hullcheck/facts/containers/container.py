@@ -344,8 +344,14 @@ class Container:
 
     @fact
     def user_map(self) -> tuple[IdRange, ...]:
-        """Which users of the host those of its user namespace are."""
-        return parse_map(self._text(f"cat /proc/{self.init.pid}/uid_map"))
+        """Which users of the host those of its user namespace are.
+
+        :raises Unknown: that cannot be seen, or nobody has said it yet.
+        """
+        found = parse_map(self._text(f"cat /proc/{self.init.pid}/uid_map"))
+        if not found:
+            raise Unknown("its user namespace has no users yet")
+        return found
 
     def _text(self, command: str) -> str:
         answer = session_of(self.host).ask(want(command, meaning=(0, 1)))[0]

@@ -88,12 +88,15 @@ class _Search:
             if (each.namespace != MOBY or not self.engines) and each.id not in roots
             if each.id not in users or not each.owner
         ]
-        owned = {each.id for each in self.bundled}
-        self.stored = [each for each in self.stored if each.id not in owned]
+        theirs = {each.id for each in self.bundled}
+        self.stored = [each for each in self.stored if each.id not in theirs]
         taken = docker | {each.id for each in self.stored}
         self.ids = taken | {each.id for each in self.bundled}
         places = self._places()
-        self.owned = {each.pid: owners(each, places) for each in self.processes}
+        owned = {each.pid: owners(each, places) for each in self.processes}
+        # What is audited may be a container itself: its own cgroup is no container on it.
+        own = owned.get(1, set()) - self.ids
+        self.owned = {pid: numbers - own for pid, numbers in owned.items()}
 
     def _try(self, provider: str) -> list[Any]:
         try:
