@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from hullcheck.control import Manual, NotApplicable, control, expect
+from hullcheck.control import NotApplicable, control, expect
 from hullcheck.facts.crio import DEVICES, Crio
 from hullcheck.inventory.policy import Policy
 
 METRICS_PORT = 9090
-
-
-@control(
-    title="CRI-O takes images from registries with a signature only",
-    severity="medium",
-    level=2,
-    fix='Set "default": [{"type": "reject"}] in the policy.json in use and name, for each '
-    "registry, the key that its images are signed with.",
-)
-def test_crio_signatures(crio: Crio) -> None:
-    """Where the policy accepts anything, a registry that was taken over decides what runs here,
-    whatever an admission controller was shown before. One that lets but some repositories pass
-    unsigned is a choice that a person should know of."""
-    policy = crio.signatures
-    expect(list(policy.anywhere), equals=[], what=f"what {policy.path} accepts unsigned")
-    if policy.scopes and not policy.anywhere:
-        raise Manual(
-            f"whether images may come unsigned from {', '.join(policy.scopes)}", list(policy.scopes)
-        )
 
 
 @control(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hullcheck.control import control, expect
+from hullcheck.control import Manual, control, expect
 from hullcheck.facts.capabilities import names
 from hullcheck.facts.engines import Engine
 from hullcheck.facts.machine import Machine
@@ -41,3 +41,22 @@ def test_default_capabilities(engine: Engine, policy: Policy) -> None:
     more = names(told.value) - HARMLESS - names(policy.capabilities)
     what = f"default capabilities beyond the harmless ones ({told.source})"
     expect(more, equals=frozenset(), what=what)
+
+
+@control(
+    title="Images from registries are taken with a signature only",
+    severity="medium",
+    level=2,
+    fix='Set "default": [{"type": "reject"}] in the policy.json in use and name, for each '
+    "registry, the key that its images are signed with.",
+)
+def test_signatures(engine: Engine) -> None:
+    """Where the policy accepts anything, a registry that was taken over, or whoever is on the path
+    to it, decides what runs here. A policy that demands signatures and lets but some repositories
+    pass without is a choice that a person should know of."""
+    policy = engine.signatures
+    expect(list(policy.anywhere), equals=[], what=f"what {policy.path} accepts unsigned")
+    if policy.scopes and not policy.anywhere:
+        raise Manual(
+            f"whether images may come unsigned from {', '.join(policy.scopes)}", list(policy.scopes)
+        )

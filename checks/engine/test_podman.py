@@ -32,25 +32,6 @@ LOOSE = {
 
 
 @control(
-    title="Images from registries are taken with a signature only",
-    severity="medium",
-    level=2,
-    fix='Set "default": [{"type": "reject"}] in policy.json and name, for each registry in use, '
-    "the key that its images are signed with.",
-)
-def test_podman_signatures(podman: Podman) -> None:
-    """Where the policy accepts anything, a registry that was taken over, or whoever is on the path
-    to it, decides what runs here. A policy that demands signatures and lets but some repositories
-    pass without is a choice that a person should know of."""
-    policy = podman.signatures
-    expect(list(policy.anywhere), equals=[], what=f"what {policy.path} accepts unsigned")
-    if policy.scopes and not policy.anywhere:
-        raise Manual(
-            f"whether images may come unsigned from {', '.join(policy.scopes)}", list(policy.scopes)
-        )
-
-
-@control(
     title="An image's short name leads to one registry",
     severity="medium",
     level=1,

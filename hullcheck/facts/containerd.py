@@ -168,12 +168,6 @@ class Containerd(TomlDaemon):
         value = str(told.value)
         return Told(names.get(value, value.removeprefix("localhost/")), told.source)
 
-    def profile(self, path: str) -> str:
-        answer = session_of(self.host).ask(read(self.seen(path)))[0]
-        if answer.exit:
-            raise Unknown(f"{path} cannot be read: {answer.complaint}")
-        return answer.text
-
     @property
     def apparmor(self) -> Told:
         """Whether containers get a profile of AppArmor."""

@@ -22,7 +22,7 @@ from hullcheck.facts.podman.registries import Registries, read_registries
 from hullcheck.facts.podman.signatures import Signatures, parse_policy, read_signatures
 from hullcheck.facts.registry import fact, get, provide_each
 from hullcheck.facts.toml_daemon import SLACK, Settings, TomlDaemon, TomlFile, running
-from hullcheck.transport import read, session_of, want
+from hullcheck.transport import session_of, want
 
 __all__ = ["Crio", "crio", "merge"]
 
@@ -134,12 +134,6 @@ class Crio(TomlDaemon):
         if not empty.value:
             return Told(UNCONFINED, f"seccomp_use_default_when_empty, {empty.source}")
         return Told(told.value or DEFAULT_PROFILE, told.source)
-
-    def profile(self, path: str) -> str:
-        answer = session_of(self.host).ask(read(self.seen(path)))[0]
-        if answer.exit:
-            raise Unknown(f"{path} cannot be read: {answer.complaint}")
-        return answer.text
 
     @property
     def default_capabilities(self) -> Told:

@@ -19,6 +19,7 @@ from hullcheck.verdict import Object
 
 if TYPE_CHECKING:
     from hullcheck.facts.docker.engine import DockerEngine
+    from hullcheck.facts.podman.signatures import Signatures
 
 __all__ = ["DEFAULT_PROFILE", "UNCONFINED", "UNLIMITED", "Engine", "Told", "engine", "engine_kind"]
 
@@ -99,6 +100,11 @@ class Engine:
     def remapped(self) -> Told:
         """Whether root in a container that does not say is nobody on the host."""
         self._none("setting of user namespaces")
+
+    @property
+    def signatures(self) -> Signatures:
+        """The policy by which it takes images without a signature."""
+        self._none("policy of signatures")
 
     @property
     def log_level(self) -> Told:

@@ -127,6 +127,12 @@ class TomlDaemon(Engine):
         self.flags = flags
         super().__init__(host, kind, f"{kind} {self.config_file}")
 
+    def profile(self, path: str) -> str:
+        answer = session_of(self.host).ask(read(self.seen(path)))[0]
+        if answer.exit:
+            raise Unknown(f"{path} cannot be read: {answer.complaint}")
+        return answer.text
+
     def flag(self, *names: str) -> str | None:
         """Return the value that counts of a flag, by any of its names."""
         values = [value for name in names for value in self.flags.get(name, ())]

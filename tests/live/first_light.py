@@ -148,7 +148,6 @@ engine.runtime-directory-owner           pass     /var/lib/docker/containerd/dae
 engine.runtime-directory-owner           pass     /var/run/docker/containerd/daemon
 engine.runtime-directory-mode            pass     /var/lib/docker/containerd/daemon
 engine.runtime-directory-mode            pass     /var/run/docker/containerd/daemon
-engine.crio-signatures                   n/a      host
 engine.crio-devices                      n/a      host
 engine.crio-pivot-root                   n/a      host
 engine.crio-metrics                      n/a      host
@@ -168,7 +167,9 @@ engine.default-pids-limit                pass     podman
 engine.default-capabilities              n/a      containerd
 engine.default-capabilities              n/a      engine
 engine.default-capabilities              pass     podman
-engine.podman-signatures                 fail     podman
+engine.signatures                        n/a      engine
+engine.signatures                        fail     podman
+engine.signatures                        n/a      containerd
 engine.podman-short-names                pass     podman
 engine.podman-api-socket                 pass     podman
 engine.podman-default-isolation          pass     podman

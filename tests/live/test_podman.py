@@ -60,7 +60,7 @@ Volume=/run/podman/podman.sock:/run/podman.sock
 }
 FAILING = (
     "insecure-registries", "registry-mirrors", "default-pids-limit", "default-capabilities",
-    "seccomp-default", "podman-signatures", "podman-short-names", "podman-api-socket",
+    "seccomp-default", "signatures", "podman-short-names", "podman-api-socket",
     "podman-default-isolation", "podman-quadlet-privileges", "podman-quadlet-image",
     "podman-subordinate-ids",
 )  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_stopped_container_has_no_process(host):
 
 def test_settings_as_installed_and_as_loose_as_can_be(host):
     shipped = statuses(host, *FAILING)
-    assert {name for name, status in shipped.items() if status == "fail"} == {"podman-signatures"}
+    assert {name for name, status in shipped.items() if status == "fail"} == {"signatures"}
     kept = host.run("cat /etc/subuid").stdout
     try:
         for path, text in LOOSE.items():

@@ -165,7 +165,7 @@ def test_signatures(policy, expected):
     path = "/etc/crio/policy.json"
     text = f'[crio.image]\nsignature_policy = "{path}"'
     also = {read(path).command: json.dumps({"default": [{"type": policy}]})}
-    assert status(test_crio.test_crio_signatures, with_files(text, also=also)) == expected
+    assert status(test_defaults.test_signatures, with_files(text, also=also)) == expected
 
 
 def test_insecure_registries():

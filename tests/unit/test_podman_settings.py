@@ -251,7 +251,7 @@ REJECT = [{"type": "reject"}]
 )
 def test_signatures(policy, expected):
     files = Files({"/etc/containers/policy.json": json.dumps(policy)})
-    assert engines(test_podman.test_podman_signatures, files)[0] == expected
+    assert engines(test_defaults.test_signatures, files)[0] == expected
 
 
 def test_signatures_of_a_user_and_of_nobody():
@@ -259,8 +259,8 @@ def test_signatures_of_a_user_and_of_nobody():
         "/etc/containers/policy.json": json.dumps({"default": REJECT}),
         "/home/bob/.config/containers/policy.json": json.dumps({"default": ANY}),
     })  # fmt: skip
-    assert engines(test_podman.test_podman_signatures, files) == ("pass", "fail")
-    assert engines(test_podman.test_podman_signatures)[0] == "not-applicable"
+    assert engines(test_defaults.test_signatures, files) == ("pass", "fail")
+    assert engines(test_defaults.test_signatures)[0] == "not-applicable"
 
 
 def test_a_policy_with_a_key_twice_is_none():
