@@ -226,8 +226,8 @@ def _fetches_blindly(command: Command) -> str:
     for word in command.arguments:
         if _unchecked(command.program, word):
             return f"{command.program} {word}"
-        if PLAIN.match(word):
-            return f"{command.program} {PLAIN.match(word)[0]}…"  # type: ignore[index]
+        if plain := PLAIN.match(word):
+            return f"{command.program} {plain[0]}…"
     return ""
 
 

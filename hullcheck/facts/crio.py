@@ -214,8 +214,10 @@ def _over(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(old)
     for key, value in new.items():
         known = made.get(key)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        made[key] = _over(known, value) if both else value  # type: ignore[arg-type]
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            made[key] = _over(known, value)
+        else:
+            made[key] = value
     return made
 
 

@@ -176,12 +176,13 @@ class DockerAsEngine(Engine):
 
 def _hard(value: Any) -> int:
     """Return the hard limit of ``1024:2048``, ``1024`` or daemon.json's table."""
+    given: Any
     if isinstance(value, dict):
         given = value.get("Hard", value.get("hard", value.get("Soft", value.get("soft"))))
     else:
         given = str(value).rpartition(":")[2]
     try:
-        return int(given)  # type: ignore[arg-type]
+        return int(given)
     except (TypeError, ValueError):
         raise Unknown(f"a default ulimit is {str(value)[:40]!r}") from None
 
