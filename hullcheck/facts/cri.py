@@ -47,7 +47,7 @@ def cri(host: Host) -> list[Cri | Unseen]:
     found: list[Cri | Unseen] = []
     for each in _daemons(host):
         try:
-            if isinstance(each, Unseen) or each.kind == "cri-o" or not each.unused_cri:  # type: ignore[union-attr]
+            if isinstance(each, Unseen) or not each.unused_cri:
                 found.append(each)
         except (Unknown, CannotAnswer) as reason:
             found.append(Unseen(each.object, str(reason)))

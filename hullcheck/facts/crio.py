@@ -53,6 +53,8 @@ class Crio(TomlDaemon):
     """One running CRI-O."""
 
     default_file = "/etc/crio/crio.conf"
+    unused_cri = ""
+    """It is there for nothing else."""
 
     @property
     def drop_ins(self) -> str:
