@@ -26,6 +26,7 @@ from hullcheck.control import (
     expectations,
     plain,
 )
+from hullcheck.facts.role import Role
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.session import Consulted
@@ -40,16 +41,20 @@ NEED_ANSWERS = (Status.PASS, Status.NOT_APPLICABLE, Status.MANUAL)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a control may know besides the host: the site's values and the run's start."""
+    """What a control may know besides the host: the site's values and the run's start.
+
+    :param role: what the host is for; () leaves it to what is seen.
+    """
 
     name: str = "localhost"
     policy: Policy = field(default_factory=Policy)
-    role: str = ""
+    role: tuple[str, ...] = ()
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def input(self, name: str) -> Any:
         """Return the input of this name, or None."""
-        return {"policy": self.policy, "role": self.role, "started": self.started}.get(name)
+        role = Role.declared(self.role) if self.role else None
+        return {"policy": self.policy, "role": role, "started": self.started}.get(name)
 
 
 def gather(controls: Iterable[Control], host: Host, site: Site) -> None:

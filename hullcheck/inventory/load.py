@@ -20,11 +20,10 @@ from typing import Any
 from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import Node, load
 from hullcheck.inventory.policy import Policy, policy_values
+from hullcheck.inventory.roles import ROLES
 from hullcheck.transport.target import SCHEMES, Target
 
-__all__ = ["ROLES", "InventoryHost", "limited", "load_inventory"]
-
-ROLES = ("engine-rootful", "engine-rootless", "kubernetes-node", "build-host")
+__all__ = ["InventoryHost", "limited", "load_inventory"]
 
 _VALUES = (
     "user", "port", "sudo", "sudo_user", "connection", "ssh_config", "identity_file", "role",
@@ -42,6 +41,7 @@ class InventoryHost:
 
     :param address: what to connect to; "" when the name is to be resolved.
     :param identity_file: private keys to try before those of ``~/.ssh/config``.
+    :param role: what it is for, some of ROLES; () leaves it to what is seen of the host.
     :param groups: every group it is in, directly or through ``children``.
     """
 
@@ -56,7 +56,7 @@ class InventoryHost:
     connection: str = "paramiko"
     ssh_config: str = ""
     identity_file: tuple[str, ...] = ()
-    role: str = ""
+    role: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
@@ -280,14 +280,19 @@ def _path(node: Node) -> str:
 
 
 def _paths(node: Node) -> tuple[str, ...]:
-    return tuple(_path(each) for each in (node.items() if isinstance(node.value, list) else [node]))
+    return tuple(map(_path, _several(node)))
+
+
+def _several(node: Node) -> list[Node]:
+    """Return the items of a list; what is no list counts as one of one item."""
+    return list(node.items()) if isinstance(node.value, list) else [node]
 
 
 _READERS: dict[str, Callable[[Node], Any]] = {
     "port": lambda node: node.number(1, 65535),
     "sudo": Node.flag,
     "connection": lambda node: node.one_of(SCHEMES),
-    "role": lambda node: node.one_of(ROLES),
+    "role": lambda node: tuple(each.one_of(ROLES) for each in _several(node)),
     "identity_file": _paths,
     "ssh_config": _path,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,6 +13,7 @@ from testinfra.host import Host
 
 from hullcheck import facts
 from hullcheck.control import Control, Outcome
+from hullcheck.facts.distribution import OS_RELEASE, parse_os_release
 from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver, apply
 from hullcheck.judge import Site, judge
@@ -43,7 +43,7 @@ class Subject:
 
     target: Target
     policy: Policy = field(default_factory=Policy)
-    role: str = ""
+    role: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _summary(host: Host) -> dict[str, object]:
     session = session_of(host)
     # testinfra's own modules ask these two before anything else.
     session.foresee(want("uname -s"), want("uname -m"))
-    release, kernel = session.ask(want("cat /etc/os-release"), want("uname -r"))
+    release, kernel = session.ask(OS_RELEASE, want("uname -r"))
     try:
         docker = facts.get(host, "docker")
         engines = [
@@ -146,22 +146,10 @@ def _summary(host: Host) -> dict[str, object]:
     except (Outcome, CannotAnswer):
         engines = []
     return {
-        "os": "" if release.trouble else _pretty_name(release.text),
+        "os": "" if release.trouble else parse_os_release(release.text).get("PRETTY_NAME", ""),
         "kernel": "" if kernel.trouble else kernel.text.strip(),
         "engines": engines,
     }
-
-
-def _pretty_name(os_release: str) -> str:
-    """Return PRETTY_NAME of os-release(5), whose values are quoted as a shell's are."""
-    for line in os_release.splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "PRETTY_NAME":
-            try:
-                return " ".join(shlex.split(value))
-            except ValueError:
-                return value
-    return ""
 
 
 def audit(

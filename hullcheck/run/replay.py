@@ -49,7 +49,7 @@ def _verdicts(
     if host.recording is None:
         return []
     policy = site.policies.get(host.name, Policy())
-    known = Site(host.name, policy, site.roles.get(host.name, ""), started)
+    known = Site(host.name, policy, site.roles.get(host.name, ()), started)
     return rejudge(evidence, controls, known, site.waivers)
 
 

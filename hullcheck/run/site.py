@@ -25,7 +25,7 @@ class SiteRecord:
     """The site values of a run."""
 
     policies: dict[str, Policy] = field(default_factory=dict)
-    roles: dict[str, str] = field(default_factory=dict)
+    roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
 
 
@@ -34,7 +34,7 @@ def site_document(record: SiteRecord) -> dict[str, Any]:
     defaults = dataclasses.asdict(Policy())
     hosts = {
         name: {
-            "role": record.roles.get(name, ""),
+            "role": record.roles.get(name, ()),
             "policy": {
                 key: value
                 for key, value in dataclasses.asdict(policy).items()
@@ -60,11 +60,16 @@ def read_site(path: Path) -> SiteRecord:
         hosts = document["hosts"]
         return SiteRecord(
             {name: _policy(each["policy"]) for name, each in hosts.items()},
-            {name: each["role"] for name, each in hosts.items()},
+            {name: _role(each["role"]) for name, each in hosts.items()},
             tuple(_waivers(document["waivers"])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path / 'site.json'} cannot be read: {error}") from error
+
+
+def _role(value: str | list[str]) -> tuple[str, ...]:
+    """Return a role; before a host could have several, it was one word."""
+    return tuple(value.split()) if isinstance(value, str) else tuple(value)
 
 
 def _policy(values: dict[str, Any]) -> Policy:

@@ -45,7 +45,7 @@ class Target:
     identity_file: tuple[Path, ...] = ()
     timeout: float | None = None
     options: tuple[tuple[str, str], ...] = ()
-    role: str = ""
+    role: tuple[str, ...] = ()
     name: str = ""
 
     def __post_init__(self) -> None:

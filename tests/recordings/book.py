@@ -77,7 +77,7 @@ class Entry:
     about: str
     started: datetime
     policy: Policy = field(default_factory=Policy)
-    role: str = ""
+    role: tuple[str, ...] = ()
     shown: str = ""
     derived: str = ""
     answers: tuple[Edit, ...] = ()
@@ -127,6 +127,7 @@ def excused() -> dict[str, dict[str, str]]:
 def _entry(name: str, given: dict[str, Any], started: datetime) -> Entry:
     values = dict(given)
     values["answers"] = tuple(Edit(**each) for each in values.get("answers", ()))
+    values["role"] = tuple(values.get("role", ()))
     policy = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in values.pop("policy", {}).items()

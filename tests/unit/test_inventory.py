@@ -60,9 +60,9 @@ hosts: {db: {}}
 """)
     told = {name: (host.user, host.port, host.sudo, host.role) for name, host in hosts.items()}
     assert told == {
-        "web1": ("audit", 2222, True, "engine-rootful"),
-        "web2": ("audit", 2200, False, "engine-rootful"),
-        "db": ("audit", 22, True, ""),
+        "web1": ("audit", 2222, True, ("engine-rootful",)),
+        "web2": ("audit", 2200, False, ("engine-rootful",)),
+        "db": ("audit", 22, True, ()),
     }
     assert hosts["web2"].target.address == "192.0.2.2"
     assert hosts["web2"].target.name == "web2"

@@ -1,0 +1,115 @@
+"""Installed packages, by the host's own package manager: dpkg, rpm, apk or pacman."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from testinfra.host import Host
+
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.registry import provide
+from hullcheck.facts.texts import lines_of
+from hullcheck.transport import Answer, session_of, want
+
+__all__ = ["Package", "Packages", "packages", "parse_apk"]
+
+DPKG = want(
+    r"dpkg-query -W -f '${db:Status-Status} ${Package} ${Version} ${Architecture}\n'",
+    meaning=(0, 1, 2, 127), seconds=60,
+)  # fmt: skip
+RPM = want(
+    r"rpm -qa --qf 'installed %{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE} %{ARCH}\n'",
+    meaning=(0, 1, 127), seconds=60,
+)  # fmt: skip
+APK = want("grep -E '^(P|V|A):|^$' /lib/apk/db/installed", meaning=(0, 1, 2))
+PACMAN = want("pacman -Q", meaning=(0, 1, 127))
+ABSENT = "No such file or directory"
+WANTS = {"dpkg": DPKG, "rpm": RPM, "apk": APK, "pacman": PACMAN}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One installed package.
+
+    :param version: as the manager writes it, with epoch and revision.
+    """
+
+    name: str
+    version: str
+    architecture: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """The packages of a host.
+
+    :param manager: dpkg, rpm, apk or pacman; of several, the one that has most packages.
+    """
+
+    manager: str
+    found: Mapping[str, Package] = field(repr=False)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.found
+
+    def get(self, name: str) -> Package | None:
+        """Return an installed package by its exact name."""
+        return self.found.get(name)
+
+    def among(self, names: Iterable[str]) -> list[Package]:
+        """Return those of some packages that are installed, in their order."""
+        return [self.found[name] for name in names if name in self.found]
+
+
+def parse_apk(lines: Iterable[str]) -> list[Package]:
+    """Return the packages of Alpine's database of installed ones."""
+    found, current = [], dict[str, str]()
+    for line in [*lines, ""]:
+        key, _, value = line.partition(":")
+        if line:
+            current[key] = value
+        elif "P" in current:
+            found.append(Package(current["P"], current.get("V", ""), current.get("A", "")))
+            current = {}
+    return found
+
+
+@provide
+def packages(host: Host) -> Packages:
+    """The packages of the host.
+
+    :raises NotApplicable: it has no package manager (a system that comes as one image).
+    :raises Unknown: its package manager gives no answer.
+    """
+    answers = session_of(host).ask(*WANTS.values())
+    found: dict[str, dict[str, Package]] = {}
+    for manager, answer in zip(WANTS, answers, strict=True):
+        listed = _listed(manager, answer)
+        if listed:
+            found[manager] = {each.name: each for each in listed}
+    if not found:
+        complaints = [each.complaint for each in answers if each.exit not in (0, 127)]
+        broken = next((each for each in complaints if not each.endswith(ABSENT)), "")
+        if broken:
+            raise Unknown(f"the installed packages cannot be listed: {broken}")
+        raise NotApplicable("this host has no package manager that lists what is installed")
+    manager = max(found, key=lambda name: len(found[name]))
+    return Packages(manager, found[manager])
+
+
+def _listed(manager: str, answer: Answer) -> list[Package]:
+    if answer.exit:
+        return []
+    lines = lines_of(answer)
+    if manager == "apk":
+        return parse_apk(lines)
+    fields = [line.split(" ") for line in lines if line]
+    if manager == "pacman":
+        fields = [["installed", *each, ""] for each in fields]
+    if any(len(each) != 4 for each in fields):
+        raise Unknown(f"{manager} lists packages in a way that is not known")
+    return [Package(*each[1:]) for each in fields if each[0] == "installed"]
