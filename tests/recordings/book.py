@@ -1,6 +1,7 @@
 """The recordings: whole hosts, kept so that every control is judged on all of them, offline.
 
-``index.yaml`` says what each is, ``verdicts.yaml`` what every control says of it.
+``index.yaml`` says what each is, ``derived/`` by subject what was made of them with answers of
+other systems, and ``verdicts.yaml`` what every control says of each.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hullcheck.verdict import Verdict
 
 HERE = Path(__file__).parent
 INDEX, VERDICTS = HERE / "index.yaml", HERE / "verdicts.yaml"
+DERIVED = HERE / "derived"
 
 Statuses = dict[str, dict[str, str]]
 """control -> {recording: status}"""
@@ -107,10 +109,9 @@ class Entry:
 
 @functools.cache
 def index() -> dict[str, Entry]:
-    """Read index.yaml."""
-    document = yaml.safe_load(INDEX.read_text())
-    started = datetime.fromisoformat(document["started"]).astimezone(UTC)
-    given: dict[str, dict[str, Any]] = document["recordings"]
+    """Read index.yaml and derived/."""
+    started = datetime.fromisoformat(_documents()[0]["started"]).astimezone(UTC)
+    given: dict[str, dict[str, Any]] = _united("recordings")
     site = ("policy", "role")
     for each in given.values():
         base = given.get(each.get("derived", ""), {})
@@ -120,7 +121,23 @@ def index() -> dict[str, Entry]:
 
 def excused() -> dict[str, dict[str, str]]:
     """Return which controls have no recording of "pass" or of "fail", and why."""
-    found: dict[str, dict[str, str]] = yaml.safe_load(INDEX.read_text())["excused"]
+    return _united("excused")
+
+
+@functools.cache
+def _documents() -> list[dict[str, Any]]:
+    paths = [INDEX, *sorted(DERIVED.glob("*.yaml"))]
+    return [yaml.safe_load(path.read_text()) for path in paths]
+
+
+def _united(key: str) -> dict[str, Any]:
+    """Return one mapping of all documents together. ValueError: a name stands in two."""
+    found: dict[str, Any] = {}
+    for document in _documents():
+        more = document.get(key) or {}
+        if twice := found.keys() & more.keys():
+            raise ValueError(f"{', '.join(sorted(twice))}: in two files of the index")
+        found.update(more)
     return found
 
 
