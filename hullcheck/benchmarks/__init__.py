@@ -19,7 +19,20 @@ A benchmark is one YAML file in this folder, named after it::
         title: …
         uncovered: Why no control answers it yet, in one line.
 
-Each item has controls, or says in ``manual`` or ``uncovered`` why it has none.
+Each item has controls, or says in ``manual`` or ``uncovered`` why it has none. A framework, of
+which numbers alone are printed, has neither titles nor controls of its own, but families of
+``families.yaml``; what nobody has confirmed yet is marked::
+
+    sections: [AC, AU]
+    items:
+      - id: AC-6
+        section: AC
+        families: [storage]
+        unconfirmed: [access]        # families that are proposed for it
+      - id: SC-39
+        section: SC
+        confirmed: false             # all of its families are
+        families: [kernel]
 
 Another version of a benchmark that ships needs only say where it differs::
 
@@ -37,21 +50,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hullcheck.benchmarks.families import FILE, families
 from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import DocumentError, Node, load
 from hullcheck.verdict import Status, Verdict, worst
 
-__all__ = ["Benchmark", "Item", "load_benchmark", "names", "read_benchmark", "references"]
+__all__ = [
+    "UNCONFIRMED", "Benchmark", "Item", "Reference", "load_benchmark", "names", "read_benchmark",
+    "references",
+]  # fmt: skip
 
 _FOLDER = Path(__file__).parent
-_KEYS = ("id", "section", "title", "level", "controls", "manual", "uncovered")
+_KEYS = (
+    "id", "section", "title", "level", "controls", "families", "unconfirmed", "confirmed", "manual",
+    "uncovered",
+)  # fmt: skip
+_NONE_YET = "no control of this kind is written yet"
+
+UNCONFIRMED = "*"
+"""Printed after a number that is proposed and not confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One numbered line of a benchmark.
 
+    :param title: empty where a framework's numbers alone are printed.
     :param controls: ids of the controls that answer it.
+    :param proposed: those of them that nobody has confirmed to answer it.
     :param manual: why a person must decide; empty if controls do.
     :param uncovered: why nothing answers it yet; empty if something does.
     """
@@ -63,6 +89,13 @@ class Item:
     controls: tuple[str, ...] = ()
     manual: str = ""
     uncovered: str = ""
+    proposed: frozenset[str] = frozenset()
+    confirmed: bool = True
+
+    @property
+    def label(self) -> str:
+        """Its number, marked if it is not confirmed."""
+        return self.id if self.confirmed else f"{self.id}{UNCONFIRMED}"
 
     def status(self, verdicts: Mapping[str, Verdict]) -> Status | None:
         """Return the worst status of the item's controls on one host.
@@ -89,7 +122,7 @@ class Benchmark:
 
 def names() -> list[str]:
     """Return the names of the benchmarks that ship."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml") if path != FILE)
 
 
 @functools.cache
@@ -115,9 +148,7 @@ def read_benchmark(path: Path) -> Benchmark:
     title, version = (_needed(root, keys, key).text() for key in ("title", "version"))
     if "base" in keys:
         return _derived(path.stem, title, version, root, keys)
-    sections = {
-        number: title.text() for number, title in _needed(root, keys, "sections").keys().items()
-    }
+    sections = _sections(_needed(root, keys, "sections"))
     items: dict[str, Item] = {}
     for node in _needed(root, keys, "items").items():
         item = _item(node, sections)
@@ -151,6 +182,13 @@ def _derived(
     return Benchmark(name, title, version, base.sections, tuple(items))
 
 
+def _sections(node: Node) -> dict[str, str]:
+    """Return titles by number; of a list, numbers without titles."""
+    if isinstance(node.value, list):
+        return dict.fromkeys(node.texts(), "")
+    return {number: title.text() for number, title in node.keys().items()}
+
+
 def _item(node: Node, sections: Mapping[str, str]) -> Item:
     keys = node.keys(_KEYS)
     number = _needed(node, keys, "id").text()
@@ -159,13 +197,34 @@ def _item(node: Node, sections: Mapping[str, str]) -> Item:
         raise node.error(f"item {number} is in section {section!r}; add it to sections")
     told = {key: keys[key].text() for key in ("manual", "uncovered") if key in keys}
     controls = keys["controls"].texts() if "controls" in keys else ()
+    confirmed = keys["confirmed"].flag() if "confirmed" in keys else True
+    members, proposed = _of_families(keys, confirmed)
+    controls = tuple(dict.fromkeys((*controls, *members)))
+    if "families" in keys and not (controls or told):
+        told["uncovered"] = _NONE_YET
     if not (controls or told) or len(told) > 1 or (controls and "uncovered" in told):
         raise node.error(f"item {number} needs controls, or one of manual and uncovered")
+    title = keys["title"].text() if "title" in keys else ""
+    if not title and "families" not in keys:
+        raise node.error(f"item {number} has no 'title'; add it")
     return Item(
-        number, section, _needed(node, keys, "title").text(),
-        keys["level"].number(1, 2) if "level" in keys else 1, controls,
-        told.get("manual", ""), told.get("uncovered", ""),
+        number, section, title, keys["level"].number(1, 2) if "level" in keys else 1, controls,
+        told.get("manual", ""), told.get("uncovered", ""), proposed, confirmed,
     )  # fmt: skip
+
+
+def _of_families(keys: Mapping[str, Node], confirmed: bool) -> tuple[list[str], frozenset[str]]:
+    """Return the controls of an item's families, and those that are only proposed for it."""
+    sure, unsure = (
+        [each for family in (keys[key].items() if key in keys else ()) for each in _members(family)]
+        for key in ("families", "unconfirmed")
+    )
+    proposed = set(unsure) - set(sure) if confirmed else {*sure, *unsure}
+    return [*sure, *unsure], frozenset(proposed)
+
+
+def _members(family: Node) -> tuple[str, ...]:
+    return families()[family.one_of(tuple(families()))]
 
 
 def _needed(node: Node, keys: Mapping[str, Node], key: str) -> Node:
@@ -174,7 +233,18 @@ def _needed(node: Node, keys: Mapping[str, Node], key: str) -> Node:
     return keys[key]
 
 
-def references(control: str, benchmarks: Iterable[str] | None = None) -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A benchmark's item that a control answers, or is proposed to answer."""
+
+    item: str
+    confirmed: bool = True
+
+    def __str__(self) -> str:
+        return self.item if self.confirmed else f"{self.item}{UNCONFIRMED}"
+
+
+def references(control: str, benchmarks: Iterable[str] | None = None) -> dict[str, list[Reference]]:
     """Return the items that a control answers, by benchmark; those it does not are left out.
 
     :param benchmarks: names; None: all that ship.
@@ -188,9 +258,11 @@ def references(control: str, benchmarks: Iterable[str] | None = None) -> dict[st
 
 
 @functools.cache
-def _by_control(name: str) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_control(name: str) -> Mapping[str, list[Reference]]:
+    found: dict[str, list[Reference]] = {}
     for item in load_benchmark(name).items:
         for control in item.controls:
-            found.setdefault(control, []).append(item.id)
+            found.setdefault(control, []).append(
+                Reference(item.id, item.confirmed and control not in item.proposed)
+            )
     return found

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from hullcheck.benchmarks import Benchmark, references
+from hullcheck.benchmarks import UNCONFIRMED, Benchmark, Item, references
 from hullcheck.control import Control
 
-__all__ = ["catalogue_markdown", "catalogue_table", "coverage_table"]
+__all__ = ["catalogue_markdown", "catalogue_table", "coverage_table", "unconfirmed_note"]
+
+SHOWN = 3
 
 
 def catalogue_table(controls: Mapping[str, Control]) -> str:
@@ -24,7 +26,7 @@ def coverage_table(benchmark: Benchmark) -> str:
     counts = {"decided by controls": 0, "decided in part": 0, "manual": 0, "not yet covered": 0}
     rows = []
     for item in benchmark.items:
-        answer = ", ".join(item.controls)
+        answer = _answer(item)
         if item.controls and item.manual:
             counts["decided in part"] += 1
             answer += f"; and a person: {item.manual}"
@@ -36,12 +38,27 @@ def coverage_table(benchmark: Benchmark) -> str:
         else:
             counts["not yet covered"] += 1
             answer = f"not yet covered: {item.uncovered}"
-        rows.append([item.id, item.title, answer])
+        rows.append([item.label, item.title, answer])
     table = tabulate(
         rows, [benchmark.name, "title", "answered by"], "simple", disable_numparse=True
     )
     told = ", ".join(f"{count} {what}" for what, count in counts.items())
-    return f"{table}\n\n{len(rows)} items: {told}"
+    return "\n".join([table, "", f"{len(rows)} items: {told}", *unconfirmed_note(benchmark)])
+
+
+def unconfirmed_note(benchmark: Benchmark) -> list[str]:
+    """Return what the mark after a number means, if a benchmark has one."""
+    if not any(item.proposed or not item.confirmed for item in benchmark.items):
+        return []
+    return [f"{UNCONFIRMED} proposed, and not confirmed by whoever signs the mapping."]
+
+
+def _answer(item: Item) -> str:
+    """Return the controls of an item; of a framework's, which has dozens, the first."""
+    more = len(item.controls) - SHOWN
+    if item.title or more < 2:
+        return ", ".join(item.controls)
+    return f"{', '.join(item.controls[:SHOWN])} and {more} more"
 
 
 def catalogue_markdown(controls: Mapping[str, Control]) -> str:
@@ -49,7 +66,8 @@ def catalogue_markdown(controls: Mapping[str, Control]) -> str:
     parts = [
         "# The controls",
         "Made by `make docs` from the controls themselves; do not edit.",
-        f"There are {len(controls)}.",
+        f"There are {len(controls)}. {UNCONFIRMED} marks a framework's number that is proposed and "
+        "not confirmed.".replace(UNCONFIRMED, f"\\{UNCONFIRMED}"),
     ]
     area = ""
     for each in controls.values():
@@ -57,8 +75,9 @@ def catalogue_markdown(controls: Mapping[str, Control]) -> str:
             area = each.area
             parts.append(f"## {area}")
         numbers = "; ".join(
-            f"{name} {', '.join(items)}" for name, items in references(each.id).items()
+            f"{name} {', '.join(map(str, items))}" for name, items in references(each.id).items()
         )
+        numbers = numbers.replace(UNCONFIRMED, f"\\{UNCONFIRMED}")
         about = f"`{each.id}` · {each.severity} · level {each.level}"
         parts += [
             f"### {each.title}",

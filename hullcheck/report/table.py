@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hullcheck.benchmarks import Benchmark, Item
+from hullcheck.benchmarks import UNCONFIRMED, Benchmark, Item
 from hullcheck.catalogue import all_controls
 from hullcheck.control import Control
+from hullcheck.report.coverage import unconfirmed_note
 from hullcheck.report.matrix import fleet
 from hullcheck.report.page import GOOD, Page, badness, cell, column, severity_rank, tabulated
 from hullcheck.report.text import safe, shown, unpadded, width
@@ -108,6 +109,7 @@ def _host(
 ) -> list[str]:
     """Return the part of one host; of many, only what needs somebody, unless verbose."""
     parts = [_about(host, page)]
+    detailed: set[str] = set()
     for title, rows, unanswered in _sections(verdicts, benchmark, controls):
         shown_rows = rows
         if one_of_many and not page.verbose:
@@ -120,7 +122,7 @@ def _host(
         if page.verbose or not one_of_many:
             lines += _unanswered(unanswered, page)
         if page.verbose:
-            lines += _details(rows, page)
+            lines += _details(rows, page, detailed)
         if len(lines) > 1:
             parts.append("\n".join(lines))
     parts += _commands(verdicts.values(), recording, page)
@@ -152,7 +154,7 @@ def _sections(
                 row = _item_row(item, verdicts)
                 rows += [row] if row else []
                 unanswered += [] if row else [item]
-        yield f"{number} {title}", rows, unanswered
+        yield f"{number} {title}".rstrip(), rows, unanswered
     for area in dict.fromkeys(name.split(".")[0] for name in sorted(verdicts)):
         others = [
             _Row(name.removeprefix(f"{area}."), _title(name, controls), each.status,
@@ -175,7 +177,8 @@ def _item_row(item: Item, verdicts: Mapping[str, Verdict]) -> _Row | None:
     telling = [each.reason for each in mine if each.status is status] or [item.manual]
     more = f" (and {len(telling) - 1} more controls)" if len(telling) > 1 else ""
     reason = telling[0] + (more if status not in GOOD else "")
-    return _Row(item.id, item.title, status, reason, tuple(mine))
+    title = item.title or f"{len(mine)} control{'' if len(mine) == 1 else 's'}"
+    return _Row(item.label, title, status, reason, tuple(mine))
 
 
 def _unanswered(items: Sequence[Item], page: Page) -> list[str]:
@@ -190,7 +193,7 @@ def _unanswered(items: Sequence[Item], page: Page) -> list[str]:
             lines += page.lines(f"{told}: {count} ({_ranges([item.id for item in chosen])}).")
         for item in chosen if page.verbose else []:
             why = f": {item.uncovered}" if item.uncovered else ""
-            lines += page.lines(f"{told}: {item.id} {item.title}{why}")
+            lines += page.lines(f"{told}: {item.label} {item.title}".rstrip() + why)
     return lines
 
 
@@ -226,11 +229,14 @@ def _table(rows: Sequence[_Row], page: Page) -> str:
     return tabulated(cells, headers)
 
 
-def _details(rows: Iterable[_Row], page: Page) -> list[str]:
-    """Return, for -v, what each verdict rests on."""
+def _details(rows: Iterable[_Row], page: Page, detailed: set[str]) -> list[str]:
+    """Return, for -v, what each verdict rests on; each control once, though in many items."""
     lines = []
     for row in rows:
         for verdict in row.verdicts:
+            if verdict.control in detailed:
+                continue
+            detailed.add(verdict.control)
             item = "" if verdict.control.endswith(f".{row.id}") else f"{row.id} "
             lines += ["", *page.lines(f"{item}{verdict.control}: {verdict.status}")]
             for finding in verdict.findings[:_DETAILED]:
@@ -281,7 +287,8 @@ def _glance(
     numbers: dict[str, list[str]] = {}
     for item in benchmark.items:
         for name in item.controls:
-            numbers.setdefault(name, []).append(item.id)
+            mark = UNCONFIRMED if name in item.proposed else ""
+            numbers.setdefault(name, []).append(f"{item.id}{mark}")
     lines = [page.heading(f"What fails ({len(failing)}), most severe first")]
     for each in failing if page.verbose else failing[:12]:
         severity = controls[each.control].severity if each.control in controls else ""
@@ -316,6 +323,7 @@ def _end(run: Run, benchmark: Benchmark, page: Page) -> str:
         f"{benchmark.title}: of {len(benchmark.items)} items, controls answer {answered},"
         f" a person {people}; {left} are not covered yet."
     )
+    lines += [line for note in unconfirmed_note(benchmark) for line in page.lines(note)]
     lines += page.lines(f"Run {safe(run.id)}. Hosts: {hosts}.")
     lines.append(page.counts(counts, "Controls:"))
     if not run.finished:

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hullcheck import __version__
-from hullcheck.benchmarks import references
+from hullcheck.benchmarks import Reference, references
 from hullcheck.control import Control
 from hullcheck.run.site import SiteRecord, site_document
 from hullcheck.transport.recording import dump, load
@@ -119,6 +119,7 @@ def point_latest(path: Path) -> None:
 
 
 def _control(control: Control) -> dict[str, Any]:
+    known = references(control.id)
     return {
         "id": control.id,
         "title": control.title,
@@ -127,8 +128,18 @@ def _control(control: Control) -> dict[str, Any]:
         "area": control.area,
         "fix": control.fix,
         "rationale": control.rationale,
-        "references": references(control.id),
+        "references": _items(known, confirmed=True),
+        "proposed_references": _items(known, confirmed=False),
     }
+
+
+def _items(known: Mapping[str, Sequence[Reference]], *, confirmed: bool) -> dict[str, list[str]]:
+    """Return the items by benchmark that are confirmed, or those that are not."""
+    chosen = {
+        name: [each.item for each in found if each.confirmed == confirmed]
+        for name, found in known.items()
+    }
+    return {name: items for name, items in chosen.items() if items}
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -30,6 +30,10 @@ def benchmark(tmp_path):
     return write
 
 
+def _items(found):
+    return {name: [each.item for each in items] for name, items in found.items()}
+
+
 def verdict(control, status):
     found = Finding(Object("host", "h"), Status(status))
     return Verdict("h", control, Status(status), "why", (found,), (0,))
@@ -113,8 +117,8 @@ def test_references_go_from_a_control_to_its_items(benchmark, monkeypatch):
     monkeypatch.setattr(benchmarks, "load_benchmark", lambda name: found)
     monkeypatch.setattr(benchmarks, "names", lambda: ["ours-1"])
     benchmarks._by_control.cache_clear()
-    assert references("engine.icc") == {"ours-1": ["2.10", "2.2"]}
-    assert references("engine.b") == {"ours-1": ["2.2"]}
+    assert _items(references("engine.icc")) == {"ours-1": ["2.10", "2.2"]}
+    assert _items(references("engine.b")) == {"ours-1": ["2.2"]}
     assert references("engine.c") == {}
     benchmarks._by_control.cache_clear()
 
@@ -128,10 +132,10 @@ def test_a_number_is_kept_as_it_was_written(benchmark):
 def test_an_unknown_benchmark_is_told_the_nearest():
     with pytest.raises(KeyError) as caught:
         load_benchmark("cis-docker-1.8")
-    assert caught.value.args[0] == (
-        "there is no benchmark 'cis-docker-1.8'; did you mean cis-docker-1.8.0 or cis-docker-1.6.0?"
+    assert caught.value.args[0].startswith(
+        "there is no benchmark 'cis-docker-1.8'; did you mean cis-docker-1.8.0 or cis-docker-1.6.0"
     )
-    with pytest.raises(KeyError, match="there are cis-docker"):
+    with pytest.raises(KeyError, match="there are cis-controls-v8, cis-docker"):
         load_benchmark("zzzzzz")
 
 
@@ -146,7 +150,7 @@ def test_an_unknown_benchmark_is_told_the_nearest():
         (HEAD + "  - {id: 9.1, title: A, manual: a}\n", 6, "in section '9'; add it to sections"),
         (HEAD + "  - {id: 2.1, manual: a}\n", 6, "has no 'title'; add it"),
         (HEAD + "  - {id: 2.1, title: A, level: 3, manual: a}\n", 6, "from 1 to 2"),
-        (HEAD + "  - {id: 2.1, title: A, control: [a.b]}\n", 6, "did you mean controls?"),
+        (HEAD + "  - {id: 2.1, title: A, control: [a.b]}\n", 6, "did you mean controls"),
         ("title: A\nsections: {}\nitems: []\n", 1, "has no 'version'"),
     ],
 )
