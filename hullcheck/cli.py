@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hullcheck import __version__, benchmarks, catalogue
 from hullcheck.report.coverage import catalogue_markdown, catalogue_table, coverage_table
+from hullcheck.report.privileges import needs, privileges_table
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, audit
@@ -26,6 +27,7 @@ examples:
   hullcheck audit ssh://root@web1 ssh://web2:2222   two hosts, as ~/.ssh/config knows them
   hullcheck audit -i inventories/prod.yml --sudo --limit 'web*'
   hullcheck controls --benchmark cis-docker-1.8.0   what is covered
+  hullcheck controls --privileges                   what can be decided without root
   hullcheck report reports/latest -v                an earlier run's table, with the evidence
 
 exit codes of audit:
@@ -82,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("controls", help="list the controls, or what a benchmark covers")
     how = one.add_mutually_exclusive_group()
     how.add_argument("--benchmark", metavar="NAME", help="its items, and what answers each")
+    how.add_argument(
+        "--privileges", action="store_true", help="which can be decided without root, and which not"
+    )
     how.add_argument("--markdown", action="store_true", help="the whole catalogue, as a page")
     one.set_defaults(run=_controls)
 
@@ -171,6 +176,8 @@ def _controls(options: argparse.Namespace) -> int:
     try:
         if options.benchmark:
             print(coverage_table(benchmarks.load_benchmark(options.benchmark)))
+        elif options.privileges:
+            print(privileges_table(catalogue.all_controls(), needs()))
         elif options.markdown:
             print(catalogue_markdown(catalogue.all_controls()), end="")
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.recordings import book
+from tests.recordings import book, privileges
 
 
 def main() -> int:
@@ -13,7 +13,7 @@ def main() -> int:
     actions = parser.add_subparsers(dest="action", required=True)
     take = actions.add_parser("take", help="retake from live hosts (root on Debian); all or some")
     take.add_argument("names", nargs="*")
-    actions.add_parser("verdicts", help="judge all, write verdicts.yaml, say what changed")
+    actions.add_parser("verdicts", help="judge all, write verdicts.yaml and privileges.yaml")
     show = actions.add_parser("show", help="what one control says of every recording, and why")
     show.add_argument("control")
     given = parser.parse_args()
@@ -29,6 +29,7 @@ def main() -> int:
     else:
         before, after = book.committed(), book.statuses(book.index().values())
         book.write(after)
+        privileges.write(privileges.measured())
         print("\n".join(book.changes(before, after)) or "nothing changed")
     return 0
 

@@ -82,6 +82,8 @@ class Entry:
     role: tuple[str, ...] = ()
     shown: str = ""
     derived: str = ""
+    of: str = ""
+    user: str = "root"
     answers: tuple[Edit, ...] = ()
 
     @property
@@ -114,7 +116,7 @@ def index() -> dict[str, Entry]:
     given: dict[str, dict[str, Any]] = _united("recordings")
     site = ("policy", "role")
     for each in given.values():
-        base = given.get(each.get("derived", ""), {})
+        base = given.get(each.get("derived") or each.get("of", ""), {})
         each.update({key: base[key] for key in site if key in base and key not in each})
     return {name: _entry(name, each, started) for name, each in given.items()}
 

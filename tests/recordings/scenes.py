@@ -93,7 +93,6 @@ def typical(name: str) -> Iterator[DockerHost]:
     with DockerHost(name, bridge=False) as host:
         show(host, {"/proc/cmdline": f"{BOOT}\n"})
         populate(host, quiet=True)
-        host.add_user("auditor")
         yield host
 
 
@@ -278,16 +277,14 @@ def rotten(name: str) -> Iterator[SystemdHost]:
             host.run("ip link del hcrec1", check=False)
 
 
-SCENES: dict[str, tuple[str, Scene]] = {
-    "bare": ("root", bare),
-    "typical": ("root", typical),
-    "unprivileged": ("auditor", typical),
-    "systemd-v2": ("root", systemd_v2),
-    "sound": ("root", sound),
-    "remapped": ("root", remapped),
-    "rootless": ("root", rootless),
-    "rotten": ("root", rotten),
-    "swarm": ("root", swarm),
-    "swarm-loose": ("root", swarm_loose),
+SCENES: dict[str, Scene] = {
+    "bare": bare,
+    "typical": typical,
+    "systemd-v2": systemd_v2,
+    "sound": sound,
+    "remapped": remapped,
+    "rootless": rootless,
+    "rotten": rotten,
+    "swarm": swarm,
+    "swarm-loose": swarm_loose,
 }
-"""name -> the user who audits, and the host"""

@@ -27,25 +27,29 @@ SALT = b"recordings"
 
 
 def take_all(names: Sequence[str] = ()) -> None:
-    """Retake some recordings, or all that are taken from a host."""
+    """Retake some recordings, or all that are taken from a host.
+
+    Those of one host are taken together, so that they tell of the same host.
+    """
     own = [name for name, entry in index().items() if not entry.derived]
-    for name in names or own:
+    for scene in dict.fromkeys(index()[name].of or name for name in names or own):
         clock = time.monotonic()
-        user, scene = SCENES[name]
-        with scene(name) as host:
-            add_parts(host, name)
-            evidence = record(host, index()[name], user)
-        dump(evidence, index()[name].file)
-        size = index()[name].file.stat().st_size
-        took = time.monotonic() - clock
-        print(
-            f"{name}: {len(evidence)} commands, {size // 1024} KiB, {took:.1f} s", file=sys.stderr
-        )
+        entries = [index()[name] for name in own if scene in (name, index()[name].of)]
+        with SCENES[scene](scene) as host:
+            add_parts(host, scene)
+            for user in sorted({each.user for each in entries} - {"root"}):
+                host.add_user(user)
+            for entry in entries:
+                evidence = record(host, entry)
+                dump(evidence, entry.file)
+                size = entry.file.stat().st_size // 1024
+                print(f"{entry.name}: {len(evidence)} commands, {size} KiB", file=sys.stderr)
+        print(f"{scene}: {time.monotonic() - clock:.1f} s", file=sys.stderr)
 
 
-def record(host: OverlayHost, entry: Entry, user: str) -> list[Evidence]:
+def record(host: OverlayHost, entry: Entry) -> list[Evidence]:
     """Audit a host with every control and return what it said, without the machine's own."""
-    target = replace(parse_spec(f"paramiko://{user}@{host.name}"), ssh_config=host.ssh_config)
+    target = replace(parse_spec(f"paramiko://{entry.user}@{host.name}"), ssh_config=host.ssh_config)
     there = connect(target, redact=Redactor(SALT))
     session = session_of(there)
     try:
