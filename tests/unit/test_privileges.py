@@ -11,6 +11,7 @@ from hullcheck.cli import main
 from hullcheck.inventory.document import DocumentError
 from hullcheck.report.privileges import ANYBODY, ROOT, SOME, Need, needs, privileges_table
 from hullcheck.verdict import Status, Verdict
+from tests.recordings.book import index
 from tests.recordings.privileges import _need, measured
 
 
@@ -23,6 +24,14 @@ def test_every_control_has_its_need(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["controls", "--privileges"]) == 0
     shown = capsys.readouterr().out
     assert f"{sum(each.who == ROOT for each in needs().values())} decided only for root" in shown
+
+
+def test_an_ordinary_user_never_acquits_what_root_sees_fail() -> None:
+    for entry in index().values():
+        if entry.of:
+            failed = {each.control for each in index()[entry.of].judged() if each.status == "fail"}
+            passed = {each.control for each in entry.judged() if each.status == "pass"}
+            assert failed & passed == set(), entry.name
 
 
 @pytest.mark.parametrize(
