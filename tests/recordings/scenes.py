@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from tests.live.hosts.debian import PlainDebian
 from tests.live.hosts.docker import Daemon, DockerHost
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.population import ALLOW_ALL, SOUND, enter, populate
@@ -93,6 +94,16 @@ def typical(name: str) -> Iterator[DockerHost]:
     with DockerHost(name, bridge=False) as host:
         show(host, {"/proc/cmdline": f"{BOOT}\n"})
         populate(host, quiet=True)
+        yield host
+
+
+@contextmanager
+def plain(name: str) -> Iterator[PlainDebian]:
+    """A Debian and its Docker, installed and used as their documentation says."""
+    with PlainDebian(name, layout="v2", bridge=True) as host:
+        host.start("web", "-p", "8080:80", command=["httpd", "-f", "-p", "80"])
+        show(host, {"/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory hugetlb pids\n"})
+        show(host, {"/proc/cmdline": f"{BOOT}\n"})
         yield host
 
 
@@ -280,6 +291,7 @@ def rotten(name: str) -> Iterator[SystemdHost]:
 SCENES: dict[str, Scene] = {
     "bare": bare,
     "typical": typical,
+    "plain": plain,
     "systemd-v2": systemd_v2,
     "sound": sound,
     "remapped": remapped,

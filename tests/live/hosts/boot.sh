@@ -2,21 +2,21 @@
 # Runs as PID 1 of new mount, PID, UTS, IPC and cgroup namespaces: builds the host's root over an overlay of /,
 # then becomes its init ("$@", run inside that root).
 # In: STATE, NAME, PYTHON, OPAQUE (directories that start empty), CGROUP_LAYOUT (v1 | v2),
-#     HIERARCHIES (v1 mount options, one word each), BINDS (words FROM:TO).
+#     LOWER (the root file system it is laid over), HIERARCHIES (v1 mount options, one word each), BINDS (words FROM:TO).
 set -eu
 base=$STATE/ns
 root=$base/root
 mount -t tmpfs -o mode=0755 hullcheck-upper "$base"
 mkdir "$base/upper" "$base/work" "$root"
 for directory in $OPAQUE; do
-    [ ! -d "$directory" ] || { mkdir -p "$base/upper$directory"; chmod --reference="$directory" "$base/upper$directory"; }
+    [ ! -d "$LOWER$directory" ] || { mkdir -p "$base/upper$directory"; chmod --reference="$LOWER$directory" "$base/upper$directory"; }
 done
 "$PYTHON" -I -S -c 'import os, sys
 for path in sys.argv[2:]:
     here = sys.argv[1] + path
     if os.path.isdir(here):
         os.setxattr(here, "trusted.overlay.opaque", b"y")' "$base/upper" $OPAQUE
-mount -t overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" overlay "$root"
+mount -t overlay -o "lowerdir=$LOWER,upperdir=$base/upper,workdir=$base/work" overlay "$root"
 rm -f "$root/.dockerenv"
 cp -a "$STATE/seed/." "$root/"
 

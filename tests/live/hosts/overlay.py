@@ -41,10 +41,12 @@ class OverlayHost:
     """One host on a loopback address. Use as a context manager, or call close().
 
     name: its hostname and its name in the ssh_config. address: None takes a free one.
+    lower: the root file system that it is laid over, the machine's own unless told otherwise.
     Attributes: .address .port .name; .ssh_config .known_hosts .key (paths for clients);
     .upper (the overlay's upper directory, seen from outside); .pid (of its init, outside).
     """
 
+    lower = Path("/")
     cgroup_layout = "v1"
     wants_bridge = False
     patience = 0.0
@@ -222,6 +224,7 @@ class OverlayHost:
             "PATH": os.defpath + ":/usr/sbin:/sbin",
             "STATE": str(self.state),
             "NAME": self.name,
+            "LOWER": str(self.lower),
             "PYTHON": sys.executable,
             "OPAQUE": " ".join(OPAQUE),
             "CGROUPS": "\n".join(map(str, self._cgroups)),
