@@ -8,15 +8,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tabulate import tabulate
+
 from hullcheck import __version__, benchmarks, catalogue
 from hullcheck.report.coverage import catalogue_markdown, catalogue_table, coverage_table
 from hullcheck.report.privileges import needs, privileges_table
+from hullcheck.report.publish import publish
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, audit
 from hullcheck.run.directory import read_document, read_evidence, read_run, read_verdicts
 from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError, add_options, prepare
 from hullcheck.run.replay import replay
+from hullcheck.run.seal import SealError
+from hullcheck.run.verify import verify
 from hullcheck.verdict import Run, Status, Verdict
 
 __all__ = ["main"]
@@ -28,6 +33,7 @@ examples:
   hullcheck audit -i inventories/prod.yml --sudo --limit 'web*'
   hullcheck controls --benchmark cis-docker-1.8.0   what is covered
   hullcheck controls --privileges                   what can be decided without root
+  hullcheck verify reports/latest --signers FILE    is it as it was, and who says so
   hullcheck report reports/latest -v                an earlier run's table, with the evidence
 
 exit codes of audit:
@@ -101,6 +107,18 @@ def _parser() -> argparse.ArgumentParser:
     _verbose(one)
     one.set_defaults(run=_replay)
 
+    one = commands.add_parser(
+        "verify",
+        help="check a run's checksums, signature and chain, and judge its recordings again",
+    )
+    one.add_argument("directory", metavar="DIR", type=Path)
+    one.add_argument(
+        "--signers", metavar="FILE", type=Path,
+        help="who may have signed: allowed_signers of ssh-keygen, namespace hullcheck",
+    )  # fmt: skip
+    one.add_argument("--no-judging", action="store_true", help="do not judge the recordings again")
+    one.set_defaults(run=_verify)
+
     one = commands.add_parser("report", help="print the table of an earlier run")
     one.add_argument("directory", metavar="DIR", type=Path)
     one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
@@ -136,6 +154,9 @@ def _audit(options: argparse.Namespace) -> int:
 
     try:
         audit(request.subjects, request.plan, directory, done)
+        publish(directory.path, request.benchmark, request.sign)
+    except SealError as error:
+        raise UsageError(str(error)) from error
     finally:
         verdicts = list(read_verdicts(directory.path))
         _print(directory.run, verdicts, request.benchmark, directory.path, options.verbose)
@@ -197,6 +218,19 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(options: argparse.Namespace) -> int:
+    try:
+        checks = verify(options.directory, options.signers, judge=not options.no_judging)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    marks = {True: "good", False: "BAD", None: "-"}
+    rows = [[marks[each.good], each.what, safe(each.told, 400)] for each in checks]
+    print(tabulate(rows, tablefmt="plain"))
+    bad = any(each.good is False for each in checks)
+    print("the run does not verify" if bad else "the run verifies")
+    return int(bad)
+
+
 def _replay(options: argparse.Namespace) -> int:
     try:
         benchmark = benchmarks.load_benchmark(options.benchmark)
@@ -204,6 +238,7 @@ def _replay(options: argparse.Namespace) -> int:
         known = catalogue.all_controls().values()
         controls = [each for each in known if options.all or each.id in judged]
         directory = replay(options.directory, options.report_dir, controls)
+        publish(directory.path, benchmark)
     except (ValueError, KeyError, OSError) as error:
         raise UsageError(str(error)) from error
     verdicts = list(read_verdicts(directory.path))

@@ -17,11 +17,13 @@ from testinfra.host import Host
 
 from hullcheck import facts
 from hullcheck.control import Control, NotApplicable, control_of
+from hullcheck.report.publish import publish
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, Subject, audit_host, keep
 from hullcheck.run.directory import RunDirectory, read_evidence, read_verdicts
 from hullcheck.run.options import Request, UsageError, add_options, prepare
+from hullcheck.run.seal import SealError
 from hullcheck.transport.adopt import adopt
 from hullcheck.verdict import Status, Verdict
 
@@ -160,6 +162,10 @@ class Audits:
         """Note that the run is whole, if all its hosts were audited."""
         if self._directory and len(self._audits) == len(self.request.subjects):
             self._directory.finish(datetime.now(UTC))
+            try:
+                publish(self._directory.path, self.request.benchmark, self.request.sign)
+            except SealError as error:
+                pytest.exit(str(error), returncode=2)
 
     def table(self, colour: bool, verbose: bool) -> str:
         """Return the run's table; nothing if no host was audited."""

@@ -19,6 +19,7 @@ from hullcheck.inventory.policy import Policy, digest, load_policy
 from hullcheck.inventory.waivers import load_waivers
 from hullcheck.run.audit import Plan, Subject
 from hullcheck.run.directory import RunDirectory, new_id, point_latest, rfc3339
+from hullcheck.run.seal import before, keep_before
 from hullcheck.run.site import SiteRecord
 from hullcheck.transport.ansible import expand_spec
 from hullcheck.transport.recording import load
@@ -42,6 +43,7 @@ class Request:
     plan: Plan
     benchmark: benchmarks.Benchmark
     report_dir: Path | None
+    sign: str | None = None
 
     def with_controls(self, controls: Iterable[Control]) -> Request:
         """Return the same audit, of these controls."""
@@ -59,8 +61,12 @@ class Request:
             policy_digest=digest([each.policy for each in self.subjects]),
         )
         path = self.report_dir or Path("reports") / run.id
+        last = before(path)
+        run.previous = last.digest if last else None
         try:
             directory = RunDirectory(path, run, self.plan.controls, self._site())
+            if last:
+                keep_before(path, last)
             if self.report_dir is None:
                 point_latest(path)
         except OSError as error:
@@ -93,6 +99,11 @@ def add_options(add: Callable[..., Any]) -> None:
     add(
         "--report-dir", metavar="DIR",
         help="where the run is kept (default: reports/RUN-ID, and reports/latest points there)",
+    )  # fmt: skip
+    add(
+        "--sign", metavar="KEY",
+        help="sign the run's checksums with ssh-keygen: the file of a private key, or of a public "
+        "key whose private one an agent holds",
     )  # fmt: skip
     add(
         "--connect-timeout", metavar="SECONDS", type=float,
@@ -150,7 +161,11 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
         secrets.token_bytes(16),
     )
     directory = Path(options.report_dir) if options.report_dir else None
-    return Request(tuple(subjects), plan, benchmark, directory)
+    if options.sign and not Path(options.sign).expanduser().is_file():
+        raise ValueError(
+            f"--sign {options.sign}: there is no such file; name a key of ssh-keygen's"
+        )
+    return Request(tuple(subjects), plan, benchmark, directory, options.sign)
 
 
 def _with(target: Target, options: Any) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver, apply
 from hullcheck.judge import Site, judge
 from hullcheck.run.directory import RunDirectory, read_run
+from hullcheck.run.seal import previous_file
 from hullcheck.run.site import SiteRecord, read_site
 from hullcheck.transport import Evidence, Session, host_of
 from hullcheck.transport.recording import Replay, load
@@ -29,6 +31,8 @@ def replay(source: Path, destination: Path, controls: Iterable[Control]) -> RunD
     started = datetime.strptime(run.started, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     chosen = tuple(controls)
     directory = RunDirectory(destination, replace(run, hosts=[], finished=None), chosen, site)
+    if kept := previous_file(source):
+        shutil.copy(kept[1], destination)
     for host in run.hosts:
         evidence = load(source / host.recording) if host.recording else []
         verdicts = _verdicts(host, evidence, chosen, site, started)
