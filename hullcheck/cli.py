@@ -12,15 +12,16 @@ from tabulate import tabulate
 
 from hullcheck import __version__, benchmarks, catalogue
 from hullcheck.report.coverage import catalogue_markdown, catalogue_table, coverage_table
+from hullcheck.report.formats import FORMATS, MissingExtra, write
 from hullcheck.report.privileges import needs, privileges_table
-from hullcheck.report.publish import publish
+from hullcheck.report.publish import Publication, add_publishing, publication
+from hullcheck.report.source import Source
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, audit
 from hullcheck.run.directory import read_document, read_evidence, read_run, read_verdicts
 from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError, add_options, prepare
 from hullcheck.run.replay import replay
-from hullcheck.run.seal import SealError
 from hullcheck.run.verify import verify
 from hullcheck.verdict import Run, Status, Verdict
 
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "without a scheme: paramiko",
     )  # fmt: skip
     add_options(one.add_argument)
+    add_publishing(one.add_argument)
     one.add_argument("--sudo", action="store_true", help="become root on the hosts with sudo -n")
     one.add_argument("--ssh-config", metavar="FILE", help="instead of ~/.ssh/config")
     one.add_argument(
@@ -119,8 +121,19 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--no-judging", action="store_true", help="do not judge the recordings again")
     one.set_defaults(run=_verify)
 
-    one = commands.add_parser("report", help="print the table of an earlier run")
+    one = commands.add_parser(
+        "report", help="print the table of an earlier run, or make another report of it",
+        description="Without --format the table is printed.",
+    )  # fmt: skip
     one.add_argument("directory", metavar="DIR", type=Path)
+    one.add_argument(
+        "--format", metavar="FORMAT", choices=tuple(FORMATS),
+        help="; ".join(f"{each.name}: {each.about}" for each in FORMATS.values()),
+    )  # fmt: skip
+    one.add_argument(
+        "-o", "--output", metavar="FILE", type=Path,
+        help="where to (default: under the format's usual name, here)",
+    )  # fmt: skip
     one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
     _verbose(one)
     one.set_defaults(run=_report)
@@ -143,6 +156,7 @@ def _audit(options: argparse.Namespace) -> int:
     except KeyError as error:
         raise UsageError(error.args[0]) from error
     request = prepare(options, options.hosts, controls)
+    wanted = publication(options, request.benchmark)
     directory = request.open()
     several = len(request.subjects) > 1
 
@@ -154,9 +168,7 @@ def _audit(options: argparse.Namespace) -> int:
 
     try:
         audit(request.subjects, request.plan, directory, done)
-        publish(directory.path, request.benchmark, request.sign)
-    except SealError as error:
-        raise UsageError(str(error)) from error
+        wanted.publish(directory.path)
     finally:
         verdicts = list(read_verdicts(directory.path))
         _print(directory.run, verdicts, request.benchmark, directory.path, options.verbose)
@@ -210,10 +222,16 @@ def _controls(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     try:
+        if options.format:
+            place = options.output or Path(FORMATS[options.format].file)
+            print(write(options.format, Source(options.directory), place))
+            return 0
         run, verdicts = read_run(options.directory), list(read_verdicts(options.directory))
         benchmark = benchmarks.load_benchmark(options.benchmark)
     except (ValueError, KeyError) as error:
         raise UsageError(error.args[0]) from error
+    except (MissingExtra, OSError) as error:
+        raise UsageError(str(error)) from error
     _print(run, verdicts, benchmark, options.directory, options.verbose)
     return 0
 
@@ -238,7 +256,7 @@ def _replay(options: argparse.Namespace) -> int:
         known = catalogue.all_controls().values()
         controls = [each for each in known if options.all or each.id in judged]
         directory = replay(options.directory, options.report_dir, controls)
-        publish(directory.path, benchmark)
+        Publication(benchmark).publish(directory.path)
     except (ValueError, KeyError, OSError) as error:
         raise UsageError(str(error)) from error
     verdicts = list(read_verdicts(directory.path))

@@ -17,13 +17,12 @@ from testinfra.host import Host
 
 from hullcheck import facts
 from hullcheck.control import Control, NotApplicable, control_of
-from hullcheck.report.publish import publish
+from hullcheck.report.publish import Publication, add_publishing, publication
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.audit import HostAudit, Subject, audit_host, keep
 from hullcheck.run.directory import RunDirectory, read_evidence, read_verdicts
 from hullcheck.run.options import Request, UsageError, add_options, prepare
-from hullcheck.run.seal import SealError
 from hullcheck.transport.adopt import adopt
 from hullcheck.verdict import Status, Verdict
 
@@ -37,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hullcheck", "hullcheck: audit hosts that carry containers")
     # Only pytest itself may add lower-case short options by the public function.
     add_options(group._addoption)
+    add_publishing(group._addoption)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -121,6 +121,7 @@ class Audits:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._request: Request | None = None
+        self._publication: Publication
         self._directory: RunDirectory | None = None
         self._selected: tuple[Control, ...] = ()
         self._audits: dict[str, HostAudit] = {}
@@ -134,6 +135,7 @@ class Audits:
             specs = given or ([] if options.inventory else ["local://"])
             try:
                 self._request = prepare(options, specs, ())
+                self._publication = publication(options, self._request.benchmark)
             except UsageError as error:
                 pytest.exit(str(error), returncode=2)
         return self._request
@@ -163,8 +165,8 @@ class Audits:
         if self._directory and len(self._audits) == len(self.request.subjects):
             self._directory.finish(datetime.now(UTC))
             try:
-                publish(self._directory.path, self.request.benchmark, self.request.sign)
-            except SealError as error:
+                self._publication.publish(self._directory.path)
+            except UsageError as error:
                 pytest.exit(str(error), returncode=2)
 
     def table(self, colour: bool, verbose: bool) -> str:

@@ -2,25 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hullcheck.benchmarks import Benchmark
+from hullcheck.report.formats import FORMATS, MissingExtra, needed, write
+from hullcheck.report.source import Source
 from hullcheck.report.table import render
 from hullcheck.run.directory import read_run, read_verdicts, replace_text
-from hullcheck.run.seal import seal
+from hullcheck.run.options import UsageError
+from hullcheck.run.seal import SealError, seal
 
-__all__ = ["publish"]
+__all__ = ["Publication", "add_publishing", "publication"]
 
 WIDTH = 120
 """Columns of table.txt: what a page in landscape holds."""
 
 
-def publish(path: Path, benchmark: Benchmark, key: str | None = None) -> None:
-    """Write the reports of a finished run into its directory, and seal it.
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is made of a run, beside the table.
 
-    :param key: what to sign with, see :func:`hullcheck.run.seal.seal`.
-    :raises SealError: it could not be signed; all else is there.
+    :param formats: names of FORMATS. ``key``: what to sign with, see run/seal.py.
     """
-    text = render(read_run(path), read_verdicts(path), benchmark=benchmark, width=WIDTH)
-    replace_text(path / "table.txt", text.rstrip("\n"))
-    seal(path, key)
+
+    benchmark: Benchmark
+    formats: tuple[str, ...] = ()
+    key: str | None = None
+
+    def publish(self, path: Path) -> None:
+        """Write the reports of a finished run into its directory, and seal it.
+
+        :raises UsageError: it could not be signed; all else is there.
+        """
+        text = render(read_run(path), read_verdicts(path), benchmark=self.benchmark, width=WIDTH)
+        replace_text(path / "table.txt", text.rstrip("\n"))
+        source = Source(path)
+        for name in self.formats:
+            write(name, source)
+        try:
+            seal(path, self.key)
+        except SealError as error:
+            raise UsageError(str(error)) from error
+
+
+def add_publishing(add: Callable[..., Any]) -> None:
+    """Declare the options with argparse's or pytest's own function."""
+    add(
+        "--report", metavar="FORMAT", action="append", default=[], choices=tuple(FORMATS),
+        help=f"also report the run so (may be given several times): {', '.join(FORMATS)}",
+    )  # fmt: skip
+    add(
+        "--sign", metavar="KEY",
+        help="sign the run's checksums with ssh-keygen: the file of a private key, or of a public "
+        "key whose private one an agent holds",
+    )  # fmt: skip
+
+
+def publication(options: Any, benchmark: Benchmark) -> Publication:
+    """Return what the options ask for.
+
+    :raises UsageError: it cannot be made: better said before hosts are audited than after.
+    """
+    formats = tuple(dict.fromkeys(options.report))
+    try:
+        for name in formats:
+            needed(name)
+    except MissingExtra as error:
+        raise UsageError(str(error)) from error
+    if options.sign and not Path(options.sign).expanduser().is_file():
+        raise UsageError(
+            f"--sign {options.sign}: there is no such file; name a key of ssh-keygen's"
+        )
+    return Publication(benchmark, formats, options.sign)

@@ -43,7 +43,6 @@ class Request:
     plan: Plan
     benchmark: benchmarks.Benchmark
     report_dir: Path | None
-    sign: str | None = None
 
     def with_controls(self, controls: Iterable[Control]) -> Request:
         """Return the same audit, of these controls."""
@@ -101,11 +100,6 @@ def add_options(add: Callable[..., Any]) -> None:
         help="where the run is kept (default: reports/RUN-ID, and reports/latest points there)",
     )  # fmt: skip
     add(
-        "--sign", metavar="KEY",
-        help="sign the run's checksums with ssh-keygen: the file of a private key, or of a public "
-        "key whose private one an agent holds",
-    )  # fmt: skip
-    add(
         "--connect-timeout", metavar="SECONDS", type=float,
         help="how long to wait for a host to answer (default: ssh's ConnectTimeout, else 10)",
     )  # fmt: skip
@@ -161,11 +155,7 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
         secrets.token_bytes(16),
     )
     directory = Path(options.report_dir) if options.report_dir else None
-    if options.sign and not Path(options.sign).expanduser().is_file():
-        raise ValueError(
-            f"--sign {options.sign}: there is no such file; name a key of ssh-keygen's"
-        )
-    return Request(tuple(subjects), plan, benchmark, directory, options.sign)
+    return Request(tuple(subjects), plan, benchmark, directory)
 
 
 def _with(target: Target, options: Any) -> Target:

@@ -14,8 +14,9 @@ import pytest
 
 from hullcheck.benchmarks import load_benchmark
 from hullcheck.cli import main
-from hullcheck.report.publish import publish
-from hullcheck.run.seal import SUMS, SealError, seal
+from hullcheck.report.publish import Publication
+from hullcheck.run.options import UsageError
+from hullcheck.run.seal import SUMS, seal
 from hullcheck.run.verify import verify
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -237,11 +238,11 @@ def test_an_agents_key_signs(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_cannot_sign_is_said_and_nothing_is_lost(runs: Path) -> None:
     run = runs / "runs" / "a"
-    with pytest.raises(SealError, match="there is no such file"):
-        publish(run, load_benchmark("cis-docker-1.8.0"), str(runs / "nobody"))
     (runs / "broken").write_text("no key\n")
-    with pytest.raises(SealError, match="broken"):
-        publish(run, load_benchmark("cis-docker-1.8.0"), str(runs / "broken"))
+    for name, why in (("nobody", "there is no such file"), ("broken", "--sign .*broken: ")):
+        wanted = Publication(load_benchmark("cis-docker-1.8.0"), key=str(runs / name))
+        with pytest.raises(UsageError, match=why):
+            wanted.publish(run)
     assert (run / SUMS).exists()
     assert main(["audit", "local://", "--sign", str(runs / "nobody")]) == 2
 
