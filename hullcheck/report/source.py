@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hullcheck.run.directory import read_document, read_evidence, read_verdicts
+from hullcheck.run.directory import read_document, read_verdicts
+from hullcheck.transport.recording import load
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Verdict
 
@@ -66,14 +67,10 @@ class Source:
         """Yield the verdicts, in the order they were written: host by host."""
         return read_verdicts(self.path)
 
-    @cached_property
-    def _recordings(self) -> Any:
-        return read_evidence(self.path)
-
-    def evidence(self, verdict: Verdict) -> list[Evidence]:
-        """Return what a verdict rests on."""
-        recording = self._recordings(verdict.host)
-        return [recording[number] for number in verdict.evidence if number < len(recording)]
+    def recording(self, host: str) -> list[Evidence]:
+        """Return the recording of a host; empty if it has none."""
+        places = {each["name"]: each["recording"] for each in self.hosts}
+        return load(self.path / places[host]) if places.get(host) else []
 
 
 def _control(given: dict[str, Any]) -> ControlText:
