@@ -35,6 +35,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format("html", "report.html", "one page that opens from disk, with the evidence", "html"),
+        Format("xlsx", "report.xlsx", "a workbook to sample from", "xlsx", "xlsx"),
         Format("csv", "report.csv", "one row for each finding", "csv_file"),
         Format("markdown", "report.md", "for a ticket or a wiki", "markdown"),
         Format("junit", "junit.xml", "for a CI server", "junit"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import parse
 
 import pytest
+from openpyxl import load_workbook
 
 from hullcheck.cli import main
 from hullcheck.report import formats
@@ -76,6 +77,22 @@ def test_json_is_the_whole_run(run: Path, tmp_path: Path) -> None:
     lines = (run / "verdicts.jsonl").read_text().splitlines()
     assert document["verdicts"] == [json.loads(line) for line in lines]
     assert document["run"]["id"] == "20261128T000000Z-aaaa"
+
+
+def test_the_workbook_holds_texts_and_numbers_only(run: Path, tmp_path: Path) -> None:
+    book = load_workbook(made(run, "xlsx", tmp_path))
+    assert book.sheetnames == ["Summary", "Hosts", "Controls", "Findings"]
+    for sheet in book:
+        for row in sheet.iter_rows():
+            for each in row:
+                assert each.data_type in ("s", "n"), each.value
+                assert not str(each.value or "").lstrip().startswith(("=", "+", "@"))
+    findings = book["Findings"]
+    assert findings.max_row == 1 + 9 + 3 + 4
+    assert findings.auto_filter.ref == f"A1:S{findings.max_row}"
+    assert {row[0].value: row[2].value for row in book["Hosts"].iter_rows(min_row=2)}["dead"] == (
+        "unreachable"
+    )
 
 
 def test_markdown_tells_what_needs_somebody(run: Path, tmp_path: Path) -> None:
