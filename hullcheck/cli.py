@@ -6,11 +6,16 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tabulate import tabulate
 
 from hullcheck import __version__, benchmarks, catalogue
+from hullcheck.inventory.policy import Policy, load_policy
+from hullcheck.inventory.waive import waive
+from hullcheck.inventory.waivers import Waiver, parse_day
+from hullcheck.report.acceptances import odd_acceptances
 from hullcheck.report.coverage import catalogue_markdown, catalogue_table, coverage_table
 from hullcheck.report.formats import FORMATS, MissingExtra, write
 from hullcheck.report.privileges import needs, privileges_table
@@ -122,6 +127,24 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(run=_verify)
 
     one = commands.add_parser(
+        "waive", help="accept a failure: append a waiver to a file",
+        description="Appends a waiver to a file, after checking it; see docs/operators.md.",
+    )  # fmt: skip
+    one.add_argument("file", metavar="FILE", type=Path, help="the waivers file; made if needed")
+    for name, about in (
+        ("control", "the control's id, or a pattern: runtime.*"),
+        ("reason", "why the failure is accepted"),
+        ("owner", "who answers for it"),
+        ("expires", "the last day it holds, YYYY-MM-DD, UTC"),
+    ):
+        one.add_argument(f"--{name}", required=True, help=about)
+    one.add_argument("--host", default="*", metavar="PATTERN", help="only of these hosts")
+    one.add_argument("--object", default="*", metavar="PATTERN", help="only for these objects")
+    one.add_argument("--ticket", default="", help="where it was discussed")
+    one.add_argument("--policy", metavar="FILE", help="whose maximum_waiver_days counts")
+    one.set_defaults(run=_waive)
+
+    one = commands.add_parser(
         "report", help="print the table of an earlier run, or make another report of it",
         description="Without --format the table is printed.",
     )  # fmt: skip
@@ -193,6 +216,8 @@ def _print(
         recordings=read_evidence(directory) if verbose else None,
     )
     print(text)
+    for line in odd_acceptances(Source(directory)):
+        print(line)
     print(f"\nEvidence: {directory}")
 
 
@@ -247,6 +272,21 @@ def _verify(options: argparse.Namespace) -> int:
     bad = any(each.good is False for each in checks)
     print("the run does not verify" if bad else "the run verifies")
     return int(bad)
+
+
+def _waive(options: argparse.Namespace) -> int:
+    try:
+        policy = load_policy(options.policy) if options.policy else Policy()
+        latest = datetime.now(UTC).date() + timedelta(days=policy.maximum_waiver_days)
+        waiver = Waiver(
+            options.control, options.reason, options.owner, parse_day(options.expires),
+            options.host, options.object, options.ticket,
+        )  # fmt: skip
+        waive(options.file, waiver, catalogue.all_controls(), latest)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    print(f"{options.file}: {waiver.control} is waived until {waiver.expires}")
+    return 0
 
 
 def _replay(options: argparse.Namespace) -> int:

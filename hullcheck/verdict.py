@@ -99,7 +99,8 @@ def _listed(names: Sequence[str]) -> str:
 class Verdict:
     """The outcome of a control on one host: the worst of its findings.
 
-    ``evidence`` holds line numbers, from 0, in the host's recording.
+    ``evidence`` holds line numbers, from 0, in the host's recording. ``attestation`` is what a
+    person said who was asked to look.
     """
 
     host: str
@@ -109,6 +110,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     evidence: tuple[int, ...] = ()
     waiver: dict[str, Any] | None = None
+    attestation: dict[str, str] | None = None
 
 
 @dataclass(slots=True)

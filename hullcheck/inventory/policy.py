@@ -56,6 +56,7 @@ class Policy:
     :param swarm_ca_days: how old the root of a swarm's authority may be; a key that signs is to
         serve for at most three years (NIST SP 800-57 Part 1, table 1).
     :param swarm_unlock_key_days: how old the key that unlocks a swarm's managers may be.
+    :param maximum_waiver_days: how many days from today a waiver may hold.
     """
 
     trusted_users: tuple[str, ...] | None = None
@@ -87,6 +88,7 @@ class Policy:
     swarm_certificate_days: int = 90
     swarm_ca_days: int = 1095
     swarm_unlock_key_days: int | None = None
+    maximum_waiver_days: int = 366
 
     def merged(self, values: Mapping[str, Any]) -> Policy:
         """Return this policy with some values replaced; a list replaces a list."""

@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import Node, load
 from hullcheck.verdict import Finding, Object, Status, Verdict, sentence, worst
 
-__all__ = ["Waiver", "apply", "load_waivers"]
+__all__ = ["Waiver", "apply", "check_control", "covers", "day", "load_waivers", "parse_day"]
 
 _NEEDED = ("control", "reason", "owner", "expires")
 _KEYS = ("control", "host", "object", "reason", "owner", "expires", "ticket")
@@ -48,14 +48,6 @@ class Waiver:
     object: str = "*"
     ticket: str = ""
 
-    def covers(self, verdict: Verdict, thing: Object) -> bool:
-        """Say whether it is meant for an object of a verdict, whatever the day."""
-        return (
-            fnmatchcase(verdict.control, self.control)
-            and fnmatchcase(verdict.host, self.host)
-            and any(_fits(word, self.object) for word in (thing.name, thing.id or thing.name))
-        )
-
     def record(self) -> dict[str, Any]:
         """Return it as a verdict shows it."""
         return {
@@ -66,40 +58,80 @@ class Waiver:
         }
 
 
+class Scope(Protocol):
+    """What is meant for some verdicts: shell patterns."""
+
+    @property
+    def control(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def object(self) -> str: ...
+
+
+def covers(scope: Scope, verdict: Verdict, thing: Object | None = None) -> bool:
+    """Say whether something is meant for a verdict, or for one object of it, whatever the day."""
+    if not (fnmatchcase(verdict.control, scope.control) and fnmatchcase(verdict.host, scope.host)):
+        return False
+    words = (thing.name, thing.id or thing.name) if thing else ()
+    return thing is None or any(_fits(word, scope.object) for word in words)
+
+
 def _fits(word: str, pattern: str) -> bool:
     """Match a shell pattern; a name that holds brackets, such as ``[::]:2375``, fits itself."""
     return word == pattern or fnmatchcase(word, pattern)
 
 
-def load_waivers(path: Path | str, controls: Collection[str] | None = None) -> list[Waiver]:
+def load_waivers(
+    path: Path | str, controls: Collection[str] | None = None, latest: date | None = None
+) -> list[Waiver]:
     """Read a waivers file.
 
     :param controls: the ids that exist; a waiver that names another is refused.
+    :param latest: the day on which each must have expired, by the site's policy.
     :raises DocumentError: it cannot be read, or an entry is wrong.
     """
-    return [_waiver(node, controls) for node in load(path).items()]
+    return [_waiver(node, controls, latest) for node in load(path).items()]
 
 
-def _waiver(node: Node, controls: Collection[str] | None) -> Waiver:
+def _waiver(node: Node, controls: Collection[str] | None, latest: date | None) -> Waiver:
     keys = node.keys(_KEYS)
     for key in _NEEDED:
         if key not in keys:
             raise node.error(f"a waiver needs {', '.join(_NEEDED)}; add {key}")
     texts = {key: each.text() for key, each in keys.items() if key != "expires"}
-    control = texts["control"]
-    if controls is not None and control not in controls and not _PATTERN & set(control):
-        raise keys["control"].error(f"there is no control {control!r}{nearest(control, controls)}")
-    return Waiver(**texts, expires=_day(keys["expires"]))
+    check_control(keys["control"], controls)
+    expires = day(keys["expires"])
+    if latest is not None and expires > latest:
+        raise keys["expires"].error(
+            f"it expires on {expires}; the policy's maximum_waiver_days ends on {latest}"
+        )
+    return Waiver(**texts, expires=expires)
 
 
-def _day(node: Node) -> date:
+def check_control(node: Node, controls: Collection[str] | None) -> None:
+    """Refuse the id of a control that does not exist; a pattern may fit none."""
     text = node.text()
+    if controls is not None and text not in controls and not _PATTERN & set(text):
+        raise node.error(f"there is no control {text!r}{nearest(text, controls)}")
+
+
+def day(node: Node) -> date:
+    """Return a day as ISO 8601 writes it. :raises DocumentError: it is none."""
     try:
-        if _DAY.fullmatch(text):
-            return date.fromisoformat(text)
+        return parse_day(node.text())
     except ValueError:
-        pass
-    raise node.error(f"expires is {text!r}; write a day that exists as YYYY-MM-DD")
+        text = node.text()
+        raise node.error(
+            f"{node.name} is {text!r}; write a day that exists as YYYY-MM-DD"
+        ) from None
+
+
+def parse_day(text: str) -> date:
+    """Return a day as ISO 8601 writes it. :raises ValueError: it is none."""
+    if not _DAY.fullmatch(text):
+        raise ValueError(f"{text!r} is no day as YYYY-MM-DD")
+    return date.fromisoformat(text)
 
 
 def apply(verdict: Verdict, waivers: Iterable[Waiver], today: date) -> Verdict:
@@ -136,7 +168,7 @@ def apply(verdict: Verdict, waivers: Iterable[Waiver], today: date) -> Verdict:
 
 
 def _fails(finding: Finding, waiver: Waiver, verdict: Verdict) -> bool:
-    return finding.status is Status.FAIL and waiver.covers(verdict, finding.object)
+    return finding.status is Status.FAIL and covers(waiver, verdict, finding.object)
 
 
 def _waived(finding: Finding, waiver: Waiver) -> Finding:

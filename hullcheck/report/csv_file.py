@@ -14,7 +14,7 @@ __all__ = ["COLUMNS", "cell", "rows", "write"]
 COLUMNS = (
     "host", "control", "title", "area", "severity", "level", "verdict", "object kind", "object",
     "status", "expected", "observed", "reason", "waiver owner", "waived until", "waiver reason",
-    "numbers", "evidence", "fix",
+    "attested by", "attested until", "numbers", "evidence", "fix",
 )  # fmt: skip
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -34,7 +34,7 @@ def rows(source: Source) -> Iterator[list[str | int]]:
     """Yield the rows below the heading: one for each finding, or for a verdict without one."""
     for verdict in source.verdicts():
         control = source.controls[verdict.control]
-        waiver = verdict.waiver or {}
+        waiver, attested = verdict.waiver or {}, verdict.attestation or {}
         for finding in verdict.findings or (None,):
             about = finding.object if finding else None
             yield [
@@ -46,7 +46,8 @@ def rows(source: Source) -> Iterator[list[str | int]]:
                 cell(shown(finding.observed, _LONGEST)) if finding else "",
                 cell(finding.reason if finding else verdict.reason),
                 cell(str(waiver.get("owner", ""))), cell(str(waiver.get("expires", ""))),
-                cell(str(waiver.get("reason", ""))), control.numbers(),
+                cell(str(waiver.get("reason", ""))), cell(attested.get("by", "")),
+                cell(attested.get("expires", "")), control.numbers(),
                 " ".join(map(str, verdict.evidence)), control.fix,
             ]  # fmt: skip
 

@@ -65,6 +65,8 @@ def _case(verdict: Verdict, source: Source) -> Element:
         "status": str(verdict.status), "severity": control.severity, "level": str(control.level),
         "numbers": control.numbers(), "evidence": " ".join(map(str, verdict.evidence)),
     }  # fmt: skip
+    if verdict.attestation:
+        about["attestation"] = safe(verdict.reason)
     for key, value in about.items():
         SubElement(properties, "property", name=key, value=value)
     if kind := ELEMENTS.get(verdict.status):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hullcheck.control import SEVERITIES
+from hullcheck.report.acceptances import review
 from hullcheck.report.source import ControlText, Source
 from hullcheck.report.text import safe
 from hullcheck.verdict import Status, Verdict
@@ -57,6 +58,18 @@ def _lines(source: Source) -> Iterator[str]:
             )
             for name in names:
                 yield from _control(source.controls[name], found[status][name])
+    yield from _acceptances(source)
+
+
+def _acceptances(source: Source) -> Iterator[str]:
+    found = review(source)
+    if found:
+        yield "\n## Waivers and attestations\n"
+        yield "| until | what | scope | who | verdicts | look again |"
+        yield "|---|---|---|---|---|---|"
+    for each in found:
+        cells = [str(each.entry.expires), each.kind, each.scope, each.who, str(each.used)]
+        yield f"| {' | '.join(map(plain, [*cells, '; '.join(each.notes)]))} |"
 
 
 def _rank(control: ControlText, found: dict[str, list[Verdict]]) -> tuple[int, int, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hullcheck.benchmarks import Benchmark
+from hullcheck.report.acceptances import odd_acceptances
 from hullcheck.report.formats import FORMATS, MissingExtra, needed, write
 from hullcheck.report.source import Source
 from hullcheck.report.table import render
@@ -37,9 +38,10 @@ class Publication:
 
         :raises UsageError: it could not be signed; all else is there.
         """
-        text = render(read_run(path), read_verdicts(path), benchmark=self.benchmark, width=WIDTH)
-        replace_text(path / "table.txt", text.rstrip("\n"))
         source = Source(path)
+        text = render(read_run(path), read_verdicts(path), benchmark=self.benchmark, width=WIDTH)
+        noted = [f"{text.rstrip()}", *odd_acceptances(source)]
+        replace_text(path / "table.txt", "\n".join(noted))
         for name in self.formats:
             write(name, source)
         try:

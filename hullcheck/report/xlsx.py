@@ -8,6 +8,7 @@ from pathlib import Path
 
 import xlsxwriter
 
+from hullcheck.report.acceptances import review
 from hullcheck.report.csv_file import COLUMNS, cell, rows
 from hullcheck.report.source import Source
 from hullcheck.verdict import Status
@@ -28,7 +29,7 @@ _COLOURS = {
 
 
 def write(source: Source, path: Path) -> None:
-    """Write a run as a workbook: summary, hosts, controls, findings."""
+    """Write a run as a workbook: summary, hosts, controls, acceptances, findings."""
     with xlsxwriter.Workbook(str(path), _PLAIN) as book:
         _sheet(book, "Summary", ("what", "value"), _summary(source), (30, 60))
         statuses = [str(each) for each in Status]
@@ -41,7 +42,12 @@ def write(source: Source, path: Path) -> None:
             ("control", "title", "area", "severity", "level", "numbers", "fix", "rationale"),
             _controls(source), (34, 50, 12, 10, 6, 40, 60, 80),
         )  # fmt: skip
-        widths = (24, 34, 50, 12, 10, 6, 14, 12, 30, 14, 30, 30, 60, 20, 12, 30, 40, 20, 60)
+        _sheet(
+            book, "Acceptances",
+            ("until", "what", "scope", "who", "verdicts", "reason", "look again"),
+            _acceptances(source), (12, 12, 50, 24, 9, 60, 60),
+        )  # fmt: skip
+        widths = (24, 34, 50, 12, 10, 6, 14, 12, 30, 14, 30, 30, 60, 20, 12, 30, 20, 12, 40, 20, 60)
         _sheet(book, "Findings", COLUMNS, rows(source), widths, statuses=True)
 
 
@@ -98,6 +104,12 @@ def _hosts(source: Source, statuses: list[str]) -> Iterable[list[str | int]]:
         counts = [int(host["totals"].get(each, 0)) for each in statuses]
         told = (host["name"], host["target"], host["status"], host["reason"], system)
         yield [*map(cell, told), *counts]
+
+
+def _acceptances(source: Source) -> Iterable[list[str | int]]:
+    for each in review(source):
+        told = (str(each.entry.expires), each.kind, each.scope, each.who)
+        yield [*map(cell, told), each.used, cell(each.entry.reason), cell("; ".join(each.notes))]
 
 
 def _controls(source: Source) -> Iterable[list[str | int]]:

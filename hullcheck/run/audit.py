@@ -14,6 +14,7 @@ from testinfra.host import Host
 from hullcheck import facts
 from hullcheck.control import Control, Outcome
 from hullcheck.facts.distribution import OS_RELEASE, parse_os_release
+from hullcheck.inventory.attestations import Attestation, answer
 from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver, apply
 from hullcheck.judge import Site, judge
@@ -57,6 +58,7 @@ class Plan:
     controls: tuple[Control, ...]
     started: datetime
     waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
     sudo_password: str | None = field(default=None, repr=False)
     connect_timeout: float | None = None
     salt: bytes = field(default=b"", repr=False)
@@ -118,7 +120,10 @@ def _verdicts(host: Host, site: Site, plan: Plan) -> tuple[Verdict, ...]:
     questions = [partial(judge, each, host, site) for each in plan.controls]
     session_of(host).gather([partial(_summary, host), *questions])
     today = plan.started.date()
-    return tuple(apply(judge(each, host, site), plan.waivers, today) for each in plan.controls)
+    judged = (judge(each, host, site) for each in plan.controls)
+    return tuple(
+        apply(answer(each, plan.attestations, today), plan.waivers, today) for each in judged
+    )
 
 
 def _account(record: HostRecord, session: Session) -> None:

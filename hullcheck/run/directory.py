@@ -199,7 +199,7 @@ def _verdict(record: dict[str, Any]) -> Verdict:
     )
     return Verdict(
         record["host"], record["control"], Status(record["status"]), record["reason"], findings,
-        tuple(record["evidence"]), record["waiver"],
+        tuple(record["evidence"]), record["waiver"], record.get("attestation"),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import getpass
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hullcheck import benchmarks
 from hullcheck.catalogue import all_controls
 from hullcheck.catalogue import digest as controls_digest
 from hullcheck.control import Control
+from hullcheck.inventory.attestations import load_attestations
 from hullcheck.inventory.load import load_inventory
 from hullcheck.inventory.policy import Policy, digest, load_policy
 from hullcheck.inventory.waivers import load_waivers
@@ -78,6 +79,7 @@ class Request:
             {each.target.name: each.policy for each in self.subjects},
             {each.target.name: each.role for each in self.subjects},
             self.plan.waivers,
+            self.plan.attestations,
         )
 
 
@@ -91,6 +93,7 @@ def add_options(add: Callable[..., Any]) -> None:
     )  # fmt: skip
     add("--policy", metavar="FILE", help="the site's own values, by which controls judge")
     add("--waivers", metavar="FILE", help="failures that were accepted, by whom and until when")
+    add("--attestations", metavar="FILE", help="what people found who looked where no machine can")
     add(
         "--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK,
         help=f"the numbering that the table follows (default: {DEFAULT_BENCHMARK})",
@@ -125,7 +128,11 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
             Path(file).expanduser().open("rb").close()
     benchmark = benchmarks.load_benchmark(options.benchmark)
     policy = load_policy(options.policy) if options.policy else Policy()
-    waivers = tuple(load_waivers(options.waivers, all_controls())) if options.waivers else ()
+    started = datetime.now(UTC).replace(microsecond=0)
+    latest = started.date() + timedelta(days=policy.maximum_waiver_days)
+    known = all_controls()
+    waivers = load_waivers(options.waivers, known, latest) if options.waivers else ()
+    said = load_attestations(options.attestations, known) if options.attestations else ()
     targets = [target for spec in specs for target in expand_spec(spec)]
     subjects = [Subject(_with(target, options), policy) for target in targets]
     if options.inventory:
@@ -148,8 +155,9 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
     password = getpass.getpass("sudo password on the hosts: ") if options.ask_sudo_pass else None
     plan = Plan(
         controls,
-        datetime.now(UTC).replace(microsecond=0),
-        waivers,
+        started,
+        tuple(waivers),
+        tuple(said),
         password,
         options.connect_timeout,
         secrets.token_bytes(16),

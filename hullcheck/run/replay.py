@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hullcheck.control import Control
+from hullcheck.inventory.attestations import Attestation, answer
 from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver, apply
 from hullcheck.judge import Site, judge
@@ -54,15 +55,20 @@ def _verdicts(
         return []
     policy = site.policies.get(host.name, Policy())
     known = Site(host.name, policy, site.roles.get(host.name, ()), started)
-    return rejudge(evidence, controls, known, site.waivers)
+    return rejudge(evidence, controls, known, site.waivers, site.attestations)
 
 
 def rejudge(
-    evidence: list[Evidence], controls: Iterable[Control], site: Site, waivers: Iterable[Waiver]
+    evidence: list[Evidence],
+    controls: Iterable[Control],
+    site: Site,
+    waivers: Iterable[Waiver] = (),
+    attestations: Iterable[Attestation] = (),
 ) -> list[Verdict]:
     """Judge controls from a recording; what was not recorded is unknown."""
     session = Session(Replay(evidence))
     session.preload(evidence)
     host = host_of(session, site.name, "recording")
-    accepted = tuple(waivers)
-    return [apply(judge(each, host, site), accepted, site.started.date()) for each in controls]
+    accepted, said, today = tuple(waivers), tuple(attestations), site.started.date()
+    judged = (judge(each, host, site) for each in controls)
+    return [apply(answer(each, said, today), accepted, today) for each in judged]

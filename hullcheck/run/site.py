@@ -1,7 +1,7 @@
 """What hosts were judged by: written beside a run, so that it can be judged again.
 
 ``site.json`` holds each host's role and those policy values that differ from the defaults, and
-the waivers.
+the waivers and attestations.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from hullcheck.inventory.attestations import Attestation
 from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver
 
@@ -27,6 +28,7 @@ class SiteRecord:
     policies: dict[str, Policy] = field(default_factory=dict)
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
 
 
 def site_document(record: SiteRecord) -> dict[str, Any]:
@@ -43,11 +45,19 @@ def site_document(record: SiteRecord) -> dict[str, Any]:
         }
         for name, policy in record.policies.items()
     }
-    return {"hosts": hosts, "waivers": [_waiver_document(each) for each in record.waivers]}
+    return {
+        "hosts": hosts,
+        "waivers": [_dated(each) for each in record.waivers],
+        "attestations": [_dated(each) for each in record.attestations],
+    }
 
 
-def _waiver_document(waiver: Waiver) -> dict[str, Any]:
-    return {**dataclasses.asdict(waiver), "expires": waiver.expires.isoformat()}
+def _dated(entry: Waiver | Attestation) -> dict[str, Any]:
+    values = dataclasses.asdict(entry)
+    return {
+        key: value.isoformat() if isinstance(value, date) else value
+        for key, value in values.items()
+    }
 
 
 def read_site(path: Path) -> SiteRecord:
@@ -62,6 +72,7 @@ def read_site(path: Path) -> SiteRecord:
             {name: _policy(each["policy"]) for name, each in hosts.items()},
             {name: _role(each["role"]) for name, each in hosts.items()},
             tuple(_waivers(document["waivers"])),
+            tuple(_attestations(document.get("attestations", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path / 'site.json'} cannot be read: {error}") from error
@@ -82,3 +93,9 @@ def _policy(values: dict[str, Any]) -> Policy:
 def _waivers(documents: Iterable[dict[str, Any]]) -> Iterable[Waiver]:
     for each in documents:
         yield Waiver(**{**each, "expires": date.fromisoformat(each["expires"])})
+
+
+def _attestations(documents: Iterable[dict[str, Any]]) -> Iterable[Attestation]:
+    for each in documents:
+        days = {key: date.fromisoformat(each[key]) for key in ("when", "expires")}
+        yield Attestation(**{**each, **days})

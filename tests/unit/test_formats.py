@@ -81,7 +81,7 @@ def test_json_is_the_whole_run(run: Path, tmp_path: Path) -> None:
 
 def test_the_workbook_holds_texts_and_numbers_only(run: Path, tmp_path: Path) -> None:
     book = load_workbook(made(run, "xlsx", tmp_path))
-    assert book.sheetnames == ["Summary", "Hosts", "Controls", "Findings"]
+    assert book.sheetnames == ["Summary", "Hosts", "Controls", "Acceptances", "Findings"]
     for sheet in book:
         for row in sheet.iter_rows():
             for each in row:
@@ -89,7 +89,7 @@ def test_the_workbook_holds_texts_and_numbers_only(run: Path, tmp_path: Path) ->
                 assert not str(each.value or "").lstrip().startswith(("=", "+", "@"))
     findings = book["Findings"]
     assert findings.max_row == 1 + 9 + 3 + 4
-    assert findings.auto_filter.ref == f"A1:S{findings.max_row}"
+    assert findings.auto_filter.ref == f"A1:U{findings.max_row}"
     assert {row[0].value: row[2].value for row in book["Hosts"].iter_rows(min_row=2)}["dead"] == (
         "unreachable"
     )

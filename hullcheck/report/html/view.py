@@ -16,6 +16,7 @@ from typing import Any
 
 from hullcheck.benchmarks import UNCONFIRMED
 from hullcheck.control import AREAS, SEVERITIES
+from hullcheck.report.acceptances import Acceptance, review
 from hullcheck.report.source import ControlText, Source
 from hullcheck.report.text import safe, shown
 from hullcheck.transport.want import Evidence
@@ -73,7 +74,6 @@ class ControlView:
     counts: Counter[str] = field(default_factory=Counter)
     needing: list[tuple[HostView, Status, str]] = field(default_factory=list)
     hidden: int = 0
-    waivers: dict[str, dict[str, str]] = field(default_factory=dict)
     packed: list[Any] = field(default_factory=list)
 
     @property
@@ -100,6 +100,7 @@ class View:
     hosts: list[HostView]
     controls: list[ControlView]
     benchmarks: list[tuple[str, list[tuple[str, str, Counter[str], list[str]]]]]
+    acceptances: list[list[str]]
     evidence: dict[int, str]
     left_out: int
     limits: Limits
@@ -139,7 +140,15 @@ def gather(source: Source, limits: Limits = LIMITS) -> View:
             wanted.setdefault(verdict.host, set()).update(verdict.evidence)
     evidence, left_out = _evidence(source, by_name, wanted, limits)
     ordered = sorted((each for each in controls.values() if each.counts), key=_rank)
-    return View(source, hosts, ordered, _benchmarks(ordered), evidence, left_out, limits)
+    accepted = [_acceptance(each) for each in review(source)]
+    return View(
+        source, hosts, ordered, _benchmarks(ordered), accepted, evidence, left_out, limits
+    )  # fmt: skip
+
+
+def _acceptance(each: Acceptance) -> list[str]:
+    told = (str(each.entry.expires), each.kind, each.scope, each.who, str(each.used))
+    return [safe(text, 300) for text in (*told, each.entry.reason, "; ".join(each.notes))]
 
 
 def _rank(view: ControlView) -> tuple[int, int, int, str]:
@@ -168,9 +177,6 @@ def _take(view: ControlView, host: HostView, verdict: Verdict, limits: Limits) -
             view.needing.append((host, verdict.status, reason))
         else:
             view.hidden += 1
-    if verdict.waiver:
-        waiver = {key: safe(str(value), 300) for key, value in verdict.waiver.items()}
-        view.waivers.setdefault(json.dumps(waiver, sort_keys=True), waiver)
     findings = [_finding(each) for each in verdict.findings[: limits.findings]]
     more = len(verdict.findings) - len(findings)
     view.packed.append(
