@@ -39,6 +39,10 @@ FORMATS = {
         Format("csv", "report.csv", "one row for each finding", "csv_file"),
         Format("markdown", "report.md", "for a ticket or a wiki", "markdown"),
         Format("junit", "junit.xml", "for a CI server", "junit"),
+        Format("oscal", "oscal.json", "OSCAL Assessment Results 1.2", "oscal"),
+        Format("xccdf", "xccdf.xml", "XCCDF 1.2, a TestResult for each host", "xccdf"),
+        Format("ocsf", "ocsf.jsonl", "OCSF Compliance Findings, for a SIEM", "ocsf"),
+        Format("sarif", "report.sarif", "SARIF 2.1.0, for code scanning", "sarif"),
         Format("json", "report.json", "the run and all verdicts in one document", "json_file"),
     )
 }
