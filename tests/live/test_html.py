@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from hullcheck.catalogue import all_controls
 from hullcheck.cli import main
 from hullcheck.report.formats import write
 from hullcheck.report.source import Source
@@ -50,9 +50,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "run" / "report.html"
 
 
-def visible(browser: webdriver.Chrome) -> list[WebElement]:
-    found = browser.find_elements(By.CSS_SELECTOR, "details.control")
-    return [each for each in found if each.is_displayed()]
+VISIBLE = """return [...document.querySelectorAll('details.control')]
+    .filter(each => each.checkVisibility()).map(each => each.id)"""
+
+
+def visible(browser: webdriver.Chrome) -> list[str]:
+    found: list[str] = browser.execute_script(VISIBLE)
+    return found
 
 
 def count(browser: webdriver.Chrome) -> str:
@@ -74,13 +78,14 @@ def test_search_and_filters(browser: webdriver.Chrome, page: Path) -> None:
     shown = visible(browser)
     assert before.startswith(f"{len(shown)} of ")
     browser.find_element(By.ID, "search").send_keys("runtime.engine-socket rotten")
-    assert [each.get_attribute("id") for each in visible(browser)] == ["runtime.engine-socket"]
+    assert visible(browser) == ["runtime.engine-socket"]
     browser.find_element(By.ID, "search").send_keys(" nothing-like-it")
     assert count(browser).startswith("0 of ")
     browser.get(page.as_uri())
-    browser.find_element(By.CSS_SELECTOR, "#severity option:nth-child(2)").click()
-    severities = {each.get_attribute("data-severity") for each in visible(browser)}
-    assert severities == {"critical"}
+    Select(browser.find_element(By.ID, "severity")).select_by_visible_text("critical")
+    assert {all_controls()[each].severity for each in visible(browser)} == {"critical"}
+    Select(browser.find_element(By.ID, "area")).select_by_visible_text("host")
+    assert {each.split(".")[0] for each in visible(browser)} == {"host"}
     for value in ("fail", "error", "unknown", "manual", "waived"):
         browser.find_element(By.CSS_SELECTOR, f"[value={value}]").click()
     assert visible(browser) == []

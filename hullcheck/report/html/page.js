@@ -105,7 +105,7 @@ function follow() {
   }
 }
 
-document.getElementById("filters").addEventListener("input", filter);
+for (const name of ["input", "change"]) document.getElementById("filters").addEventListener(name, filter);
 document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
 for (const each of all) each.querySelector(".more").addEventListener("click", () => open(each));
 addEventListener("hashchange", follow);
