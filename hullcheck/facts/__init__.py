@@ -16,6 +16,7 @@ from hullcheck.facts import (  # noqa: F401
     engine_parts,
     files,
     images,
+    interfaces,
     kernel,
     lsm,
     machine,
@@ -29,6 +30,7 @@ from hullcheck.facts import (  # noqa: F401
     sockets,
     swarm,
     swarm_parts,
+    sysctl,
 )
 from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 

@@ -16,16 +16,6 @@ from hullcheck.transport import Want, session_of, want
 
 __all__ = ["Cgroups", "Kernel", "kernel", "parse_cgroups", "parse_cmdline"]
 
-SYSCTLS = (
-    "kernel.ostype", "kernel.core_pattern", "kernel.dmesg_restrict", "kernel.kptr_restrict",
-    "kernel.randomize_va_space", "kernel.threads-max", "kernel.unprivileged_bpf_disabled",
-    "kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns",
-    "kernel.apparmor_restrict_unprivileged_unconfined", "kernel.yama.ptrace_scope",
-    "user.max_user_namespaces", "fs.protected_fifos", "fs.protected_hardlinks",
-    "fs.protected_regular", "fs.protected_symlinks", "fs.suid_dumpable",
-)  # fmt: skip
-"""What controls ask for, in one sweep; any other is asked by itself."""
-
 OPTIONS = (
     "CONFIG_PROC_FS",
     "CONFIG_SECCOMP",
@@ -140,21 +130,15 @@ class Kernel:
         self.host = host
 
     @fact
-    def _swept(self) -> tuple[dict[str, str | Unknown], dict[str, str | Unknown]]:
-        state, settings = session_of(self.host).ask(
-            sweep(STATE), sweep(map(sysctl_path, SYSCTLS)), RELEASE, VULNERABILITIES
-        )[:2]
-        found = texts(state), texts(settings)
-        if found[1].get(sysctl_path("kernel.ostype")) != "Linux":
-            raise Unknown("/proc/sys does not tell the kernel's settings")
-        return found
+    def _swept(self) -> dict[str, str | Unknown]:
+        return texts(session_of(self.host).ask(sweep(STATE), RELEASE, VULNERABILITIES)[0])
 
     def state(self, path: str) -> str | None:
         """Return the text of one of the files in :data:`STATE`; None if it does not exist.
 
         :raises Unknown: it could not be read.
         """
-        return known(self._swept[0].get(path))
+        return known(self._swept.get(path))
 
     @fact
     def release(self) -> str:
@@ -170,24 +154,14 @@ class Kernel:
         return int(numbers[1]), int(numbers[2])
 
     def sysctl(self, name: str) -> str | None:
-        """Return a kernel setting as it is now, e.g. ``kernel.dmesg_restrict``.
-
-        :return: None if this kernel has no such setting.
-        :raises Unknown: it could not be read.
-        """
-        path = sysctl_path(name)
-        if name in SYSCTLS:
-            return known(self._swept[1].get(path))
-        return known(texts(session_of(self.host).ask(sweep([path]))[0]).get(path))
+        """Return a kernel setting as it is now; see :meth:`Sysctl.get`."""
+        found: str | None = get(self.host, "sysctl").get(name)
+        return found
 
     def number(self, name: str) -> int | None:
-        """Return a setting that is one number. :raises Unknown: it is not, or not readable."""
-        text = self.sysctl(name)
-        if text is None:
-            return None
-        if not re.fullmatch(r"-?[0-9]{1,20}", text.strip()):
-            raise Unknown(f"{name} is {text!r}, which is no number")
-        return int(text)
+        """Return a setting that is one number; see :meth:`Sysctl.number`."""
+        found: int | None = get(self.host, "sysctl").number(name)
+        return found
 
     def option(self, name: str) -> str:
         """Return a build option, e.g. ``CONFIG_SECCOMP_FILTER``: y, m, n, or its value.
@@ -307,8 +281,3 @@ class Kernel:
 def kernel(host: Host) -> Kernel:
     """The kernel that runs on the host."""
     return Kernel(host)
-
-
-def sysctl_path(name: str) -> str:
-    """Return the file of a kernel setting."""
-    return "/proc/sys/" + name.replace(".", "/")
