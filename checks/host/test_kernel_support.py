@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from checks.host.settings import expect_set
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import Engines
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.processes import Processes
+from hullcheck.facts.sysctl import Sysctl
 
 WANTED = {"cpu", "memory", "pids"}
 
@@ -146,28 +148,30 @@ def test_user_namespaces(kernel: Kernel, engines: Engines, processes: Processes)
     title="Only privileged users create user namespaces",
     severity="medium",
     level=2,
-    fix="Set kernel.apparmor_restrict_unprivileged_userns = 1 (Ubuntu), "
+    fix="Set kernel.apparmor_restrict_unprivileged_userns = 1 and "
+    "kernel.apparmor_restrict_unprivileged_unconfined = 1 (Ubuntu), "
     "kernel.unprivileged_userns_clone = 0 (Debian) or, where there is neither, "
     "user.max_user_namespaces = 0 in a file in /etc/sysctl.d.",
 )
 def test_unprivileged_user_namespaces(
-    kernel: Kernel, engines: Engines, processes: Processes
+    kernel: Kernel, sysctl: Sysctl, engines: Engines, processes: Processes
 ) -> None:
     """Most ways to take over the kernel from an ordinary account of late years began with a user
-    namespace, in which the account is root. Rootless engines need them; other hosts do not."""
+    namespace, in which the account is root. Rootless engines need them; other hosts do not.
+    Ubuntu's restriction holds only while a process cannot choose a profile that is free of it."""
     clone = kernel.number("kernel.unprivileged_userns_clone")
     restricted = kernel.number("kernel.apparmor_restrict_unprivileged_userns")
     if any(each.rootless for each in engines.engines):
         raise NotApplicable("a rootless engine needs them")
     if clone is None and restricted is None:
         _none_at_all(kernel, engines, processes)
-        return
-    if restricted is not None and restricted != 1 and clone is None:
-        expect(restricted, equals=1, what="kernel.apparmor_restrict_unprivileged_userns")
-    elif restricted != 1:
-        expect(clone, equals=0, what="kernel.unprivileged_userns_clone")
+    elif restricted == 1 or clone is None:
+        expect_set(sysctl, "kernel.apparmor_restrict_unprivileged_userns", 1)
+        free = "kernel.apparmor_restrict_unprivileged_unconfined"
+        if clone != 0 and kernel.number(free) is not None:
+            expect_set(sysctl, free, 1)
     else:
-        expect(restricted, equals=1, what="kernel.apparmor_restrict_unprivileged_userns")
+        expect_set(sysctl, "kernel.unprivileged_userns_clone", 0)
 
 
 def _needed(engines: Engines, processes: Processes) -> bool:

@@ -22,6 +22,10 @@ OPTIONS = (
     "CONFIG_SECCOMP_FILTER",
     "CONFIG_USER_NS",
     "CONFIG_SECURITY_LOCKDOWN_LSM",
+    "CONFIG_ARCH_MMAP_RND_BITS_MAX",
+    "CONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX",
+    "CONFIG_IO_URING",
+    "CONFIG_USERFAULTFD",
 )
 
 STATE = (
@@ -36,6 +40,7 @@ STATE = (
 VULNERABILITIES = want("grep -H '' /sys/devices/system/cpu/vulnerabilities/*", meaning=(0, 1, 2))
 
 RELEASE = want("uname -r")
+MACHINE = want("uname -m")
 
 
 def config_want(names: Iterable[str]) -> Want:
@@ -144,6 +149,11 @@ class Kernel:
     def release(self) -> str:
         """The kernel's version, as ``uname -r`` says it."""
         return session_of(self.host).ask(RELEASE)[0].text.strip()
+
+    @property
+    def machine(self) -> str:
+        """The processors it was built for, as ``uname -m`` says it: x86_64, aarch64 …"""
+        return session_of(self.host).ask(MACHINE)[0].text.strip()
 
     @property
     def version(self) -> tuple[int, int]:

@@ -50,6 +50,8 @@ class Policy:
     :param image_programs_allowed: programs that images may hold though they serve intruders, by
         path, name or kind: package manager, compiler, debugger, login server, network tool.
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
+    :param router_advertisements: whether hosts may take IPv6 addresses and routes from what
+        routers announce on the network.
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
     :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
@@ -83,6 +85,7 @@ class Policy:
     image_setuid_allowed: tuple[str, ...] = ()
     image_programs_allowed: tuple[str, ...] = ()
     minimum_engine_version: str | None = None
+    router_advertisements: bool | None = None
     swarm: bool | None = None
     swarm_managers: int | None = None
     swarm_certificate_days: int = 90

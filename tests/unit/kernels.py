@@ -14,17 +14,17 @@ from hullcheck.facts.kernel import (
     OPTIONS,
     RELEASE,
     STATE,
-    SYSCTLS,
     VULNERABILITIES,
     config_want,
-    sysctl_path,
 )
+from hullcheck.facts.sysctl import SYSCTLS, sysctl_path
 from hullcheck.facts.texts import sweep
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from hullcheck.transport import session_of
 from hullcheck.verdict import Object, Verdict
 from tests.unit.fake import Reply, host_with
+from tests.unit.sysctl_fake import after_boot
 
 MOUNTS = "cat /proc/1/mountinfo 2>/dev/null || cat /proc/self/mountinfo"
 SYS = "21 1 0:20 / /sys rw - sysfs sysfs rw\n"
@@ -82,6 +82,7 @@ def host(
     release: str = "6.1.0-13-amd64",
     vulnerabilities: str = "",
     config: Reply = "",
+    more: Mapping[str, Reply] | None = None,
 ) -> Host:
     """A host with the usual files and settings, some added, some left out."""
     state = {**FILES, **(files or {})}
@@ -100,6 +101,8 @@ def host(
             VULNERABILITIES.command: vulnerabilities,
             config_want(OPTIONS).command: config,
             MOUNTS: mounts,
+            **after_boot(),
+            **(more or {}),
         }
     )
 
