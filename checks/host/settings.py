@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from hullcheck.control import Unknown, expect
 from hullcheck.facts.interfaces import Interfaces, Value
@@ -19,48 +20,63 @@ def expect_set(
     name: str,
     *values: int,
     at_least: int | None = None,
+    at_most: int | None = None,
     later: Iterable[int] = (),
     kept: bool = True,
 ) -> bool:
-    """Expect one of some values of a setting, or a least one, now and after the next boot.
+    """Expect one of some values of a setting, or bounds, now and after the next boot.
 
     :param later: values that will do after the next boot, beside those.
     :param kept: false where an engine or an orchestrator sets it each time it starts.
     :return: whether it is right now.
     :raises Unknown: it is right now, and what the next boot makes of it cannot be told.
     """
-    now = sysctl.number(name)
-    right = now is not None and _right(now, values, at_least)
-    hint = "" if right else _written(sysctl, name, values, at_least)
-    _expect(now, f"{name}{hint}", values, at_least)
+    now, wanted = sysctl.number(name), _Wanted(values, at_least, at_most)
+    right = wanted.holds(now)
+    wanted.state(now, name if right else f"{name}{_written(sysctl, name, wanted)}")
     if not right:
         return False
     found = sysctl.later(name) if kept else None
     if found is not None:
         number = number_of(found.value, f"{name} in {found.source}")
-        allowed = (*values, *later)
-        if not _right(number, allowed, at_least):
+        wanted = _Wanted((*values, *later), at_least, at_most)
+        if not wanted.holds(number):
             _undoubted([found])
-            _expect(number, f"{name} after the next boot ({found.source})", allowed, at_least)
+            wanted.state(number, f"{name} after the next boot ({found.source})")
     return True
 
 
-def _right(value: int, values: tuple[int, ...], at_least: int | None) -> bool:
-    return value in values or (at_least is not None and value >= at_least)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The values that are right: some, or those between bounds."""
+
+    values: tuple[int, ...]
+    least: int | None
+    most: int | None
+
+    def holds(self, value: int | None) -> bool:
+        if value is None or self.values:
+            return value in self.values
+        return (self.least is None or value >= self.least) and (
+            self.most is None or value <= self.most
+        )
+
+    def state(self, value: int | None, what: str) -> None:
+        if self.values:
+            expect(value, one_of=self.values, what=what)
+        elif value is None:
+            expect(value, one_of=(self.least,), what=what)
+        elif self.most is None or (self.least is not None and value < self.least):
+            expect(value, at_least=self.least, what=what)
+        else:
+            expect(value, at_most=self.most, what=what)
 
 
-def _expect(value: int | None, what: str, values: tuple[int, ...], at_least: int | None) -> None:
-    if at_least is not None and value is not None:
-        expect(value, at_least=at_least, what=what)
-    else:
-        expect(value, one_of=values or (at_least,), what=what)
-
-
-def _written(sysctl: Sysctl, name: str, values: tuple[int, ...], at_least: int | None) -> str:
+def _written(sysctl: Sysctl, name: str, wanted: _Wanted) -> str:
     """Say which file sets a value that would be right, and is not in effect."""
     try:
         found = sysctl.later(name)
-        right = found and _right(number_of(found.value, name), values, at_least)
+        right = found and wanted.holds(number_of(found.value, name))
     except (Unknown, CannotAnswer):
         return ""
     return f" (though {found.source} sets {found.value})" if found and right else ""

@@ -163,7 +163,7 @@ def test_oops_limit(sysctl: Sysctl) -> None:
         if sysctl.number(name) is None or sysctl.number(instead) == 1:
             expect_set(sysctl, instead, 1)
         else:
-            expect_set(sysctl, name, *range(1, 101))
+            expect_set(sysctl, name, at_least=1, at_most=100)
 
 
 @control(
