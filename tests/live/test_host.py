@@ -86,7 +86,6 @@ def engine() -> Iterator[DockerHost]:
     [
         ("aslr", "kernel.randomize_va_space", "2", "0"),
         ("dmesg-restrict", "kernel.dmesg_restrict", "1", "0"),
-        ("kptr-restrict", "kernel.kptr_restrict", "1", "0"),
         ("unprivileged-bpf", "kernel.unprivileged_bpf_disabled", "2", "0"),
         ("suid-dumpable", "fs.suid_dumpable", "0", "1"),
         ("protected-links", "fs.protected_symlinks", "1", "0"),
