@@ -189,4 +189,6 @@ def _none_at_all(kernel: Kernel, engines: Engines, processes: Processes) -> None
     if allowed is None:
         expect(kernel.option("CONFIG_USER_NS"), equals="n", what="CONFIG_USER_NS")
         return
+    if allowed and engines.doubt:
+        raise Unknown(f"cannot tell whether user namespaces are in use: {engines.doubt}")
     expect(allowed, equals=0, what="user.max_user_namespaces (this kernel knows no finer setting)")

@@ -78,11 +78,14 @@ PLACES = (
     "/etc/NetworkManager/dispatcher.d/*", "/boot/sysctl.conf-*",
 )  # fmt: skip
 ELSEWHERE = want(
-    "grep -aHE '(kernel|net|fs|vm|dev|user)[./][a-z0-9_]' -- " + " ".join(PLACES),
+    "grep -aHE '(kernel|net|fs|vm)[./][a-z]|dev[./]tty[./]|user[./]max_|sysctl +-' -- "
+    + " ".join(PLACES),
     meaning=(0, 1, 2),
 )
-"""Where else settings are made at boot: lines that name any. SUSE's kernels bring a file of
-their own below /boot."""
+"""Where else settings are made at boot: lines that name any, or have a file of them read. SUSE's
+kernels bring a file of their own below /boot."""
+
+READS = re.compile(r"sysctl +(?:-\w+ +)*(?:-[a-z]*[pf]|--load|--system)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,8 @@ class Sysctl:
         leaf = re.compile(rf"(?<![\w-]){re.escape(posixpath.basename(key))}(?![\w-])")
         for text in self._mentions.values():
             lines = () if isinstance(text, Unknown) else text.splitlines()
-            if any(leaf.search(each) for each in lines if not each.lstrip().startswith("#")):
+            said = [each for each in lines if not each.lstrip().startswith("#")]
+            if any(leaf.search(each) or READS.search(each) for each in said):
                 return True
         return False
 

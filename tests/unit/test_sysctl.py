@@ -147,6 +147,8 @@ def test_the_boot_line() -> None:
         ("for f in /proc/sys/kernel/kptr_restrict; do echo 1 >$f; done", "as now"),
         ("  # sysctl -w kernel.kptr_restrict=1", "0 by no file sets it"),
         ("sysctl -w kernel.kptr_restrict_more=1", "0 by no file sets it"),
+        ("ExecStart=/sbin/sysctl -q -p /etc/own.conf", "as now"),
+        ("sysctl -e --system", "as now"),
     ],
 )
 def test_scripts_that_set_it_at_boot(line: str, expected: str) -> None:
