@@ -21,6 +21,7 @@ from tests.recordings.parts import (
     audit_rules,
     behaviour,
     images,
+    kernel,
     layers,
     podman,
     user_ranges,
@@ -79,7 +80,7 @@ def main() -> None:
         more = ["-H=tcp://127.0.0.1:12376", "--tls", "--tlscacert=/srv/tls/ca.pem", *keys]
         host.second_daemon("two", {"seccomp-profile": "/srv/allow.json"}, more)
         host.run(LOOSE)
-        for part in (audit_rules, behaviour, images, layers, podman, user_ranges):
+        for part in (audit_rules, behaviour, images, kernel, layers, podman, user_ranges):
             part.rotten(host)
         target = Target("ssh", host.name, ssh_config=host.ssh_config)
         plan = Plan(tuple(all_controls().values()), datetime.now(UTC))

@@ -223,6 +223,12 @@ def test_forwarding(
     assert status("packet-forwarding", names, roles=roles, **settings) == expected
 
 
+def test_forwarding_after_the_next_boot() -> None:
+    files = {"/etc/sysctl.d/x.conf": "net.ipv4.ip_forward = 1"}
+    assert status("packet-forwarding", CARD, files) == "fail"
+    assert status("packet-forwarding", CARD, files, roles=(ROOTFUL,)) == "not-applicable"
+
+
 def test_forwarding_of_ipv6_alone() -> None:
     assert status("packet-forwarding", all={"ipv6/forwarding": "1"}) == "fail"
 

@@ -88,6 +88,7 @@ def sound(host: OverlayHost) -> None:
 def rotten(host: OverlayHost) -> None:
     _show(host, ROTTEN)
     network(host, CONF_ROTTEN, "hcrec1")
+    host.write("/etc/sysctl.d/70-site.conf", "kernel.dmesg_restrict = 0\nfs.suid_dumpable = 1\n")
 
 
 def plain(host: OverlayHost) -> None:
