@@ -26,7 +26,7 @@ from hullcheck.facts.sysctl_files import (
     plan_of,
 )
 from hullcheck.facts.texts import known, sweep, texts
-from hullcheck.transport import session_of, want
+from hullcheck.transport import Answer, session_of, want
 
 __all__ = ["DEFAULTS", "ELSEWHERE", "SYSCTLS", "Later", "Sysctl", "number_of", "sysctl",
            "sysctl_path"]  # fmt: skip
@@ -169,7 +169,7 @@ class Sysctl:
     @fact
     def _plan(self) -> Plan:
         listed, contents = session_of(self.host).ask(LISTED, CONTENTS)
-        paths, found = parse_listed(listed), texts(contents)
+        paths, found = parse_listed(listed), files_of(contents)
         unlisted = {each for each in found if posixpath.dirname(each) in DIRECTORIES} - {*paths}
         # Where all of them are empty, grep at least misses one of the directories.
         if unlisted or (paths and not found and b"grep: " not in contents.evidence.stderr):
@@ -181,7 +181,7 @@ class Sysctl:
 
     @fact
     def _mentions(self) -> dict[str, str | Unknown]:
-        return texts(session_of(self.host).ask(ELSEWHERE)[0])
+        return files_of(session_of(self.host).ask(ELSEWHERE)[0])
 
     def _elsewhere(self, key: str) -> bool:
         """Whether something else than sysctl.d names a setting: it may set it at boot, or not,
@@ -199,6 +199,15 @@ class Sysctl:
         """Why something else may set it that cannot be seen."""
         denied = [str(text) for text in self._mentions.values() if isinstance(text, Unknown)]
         return f"what else is set at boot is not all to be seen ({denied[0]})" if denied else ""
+
+
+def files_of(answer: Answer) -> dict[str, str | Unknown]:
+    """Return what :func:`texts` does, without what is a directory."""
+    return {
+        path: text
+        for path, text in texts(answer).items()
+        if not (isinstance(text, Unknown) and str(text).endswith("Is a directory"))
+    }
 
 
 def _bare(key: str) -> str:

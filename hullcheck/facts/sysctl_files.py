@@ -34,9 +34,11 @@ LISTED = want(
     meaning=(0, 1),
 )
 CONTENTS = want(
-    f"grep -aH '' -- {' '.join(f'{each}/*.conf' for each in DIRECTORIES)} {LAST}",
+    "grep -aHEv '^[[:space:]]*([#;]|$)' -- "
+    f"{' '.join(f'{each}/*.conf' for each in DIRECTORIES)} {LAST}",
     meaning=(0, 1, 2),
 )
+"""Every line but comments."""
 
 BOOTED = "/run/systemd/system"
 MASKS = tuple(

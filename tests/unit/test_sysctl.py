@@ -33,13 +33,13 @@ KPTR = "kernel.kptr_restrict"
 
 
 def sysctl(answers: Mapping[str, Reply], **values: object) -> Sysctl:
-    found: Sysctl = get(host(more=answers, **values), "sysctl")  # type: ignore[arg-type]
+    found: Sysctl = get(host(more=answers, **values), "sysctl")
     return found
 
 
 def later(files: Mapping[str, str], name: str = KPTR, **values: object) -> str:
     """Return what a setting will be, and where that comes from."""
-    found = sysctl(after_boot(files, **values)).later(name)  # type: ignore[arg-type]
+    found = sysctl(after_boot(files, **values)).later(name)
     return f"{found.value} by {found.source}" if found else "as now"
 
 
@@ -179,6 +179,16 @@ class TestUnseen:
         found = sysctl(answers).later(KPTR)
         assert found is not None
         assert "rc.local" in found.doubt
+
+    def test_a_directory_is_no_file(self) -> None:
+        answers = after_boot({"/etc/sysctl.d/x.conf": f"{KPTR}=1"})
+        for command, (code, out, err) in list(answers.items())[:4]:
+            if command.startswith("grep"):
+                path = "/etc/network/if-up.d/x" if "rc.local" in command else "/etc/sysctl.d/y.conf"
+                answers[command] = (code, out, f"{err}grep: {path}: Is a directory\n")
+        found = sysctl(answers).later(KPTR)
+        assert found is not None
+        assert (found.value, found.doubt) == ("1", "")
 
     @pytest.mark.parametrize(
         "damage",
