@@ -35,11 +35,13 @@ def expect_each(
 def test_ssh_root_password(ssh_server: SshServer) -> None:
     """Every scanner on the network tries root's password first, and root's name need not be
     guessed. One hit is the host with all its containers. A key cannot be guessed."""
-    root = ssh_server.root
-    permitted = [each for each in ssh_server.values("permitrootlogin", root) if each.text == "yes"]
-    ways = [] if keeps_out(ssh_server, root) or not permitted else guessable(ssh_server, root)
-    where = ", ".join(each.where for each in permitted)
-    expect(ways, equals=[], what=f"ways for root to log in without a key, permitted by {where}")
+    for root in ssh_server.roots:
+        permitted = [
+            each for each in ssh_server.values("permitrootlogin", root) if each.text == "yes"
+        ]
+        ways = guessable(ssh_server, root) if permitted and not keeps_out(ssh_server, root) else []
+        where = ", ".join(each.where for each in permitted) or "nothing"
+        expect(ways, equals=[], what=f"ways for {root} to log in without a key, by {where}")
     ssh_server.settled()
 
 
@@ -91,9 +93,10 @@ def test_ssh_host_trust(ssh_server: SshServer) -> None:
 def test_ssh_root_login(ssh_server: SshServer) -> None:
     """When several people share root's account, the log tells a key at best, and a key that was
     copied tells nobody. A person's own login and sudo say who did what."""
-    if not keeps_out(ssh_server, ssh_server.root):
-        allowed = ("no", "forced-commands-only")
-        expect_each(ssh_server, "permitrootlogin", allowed, ssh_server.root)
+    for root in ssh_server.roots:
+        if not keeps_out(ssh_server, root):
+            allowed = ("no", "forced-commands-only")
+            expect_each(ssh_server, "permitrootlogin", allowed, root)
     ssh_server.settled()
 
 

@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hullcheck.control import Unknown
+
 __all__ = ["Arguments", "listener_words", "option_words", "parse_arguments", "parse_dropbear"]
 
 _LISTENER = re.compile(r"[^:]{1,64}: (?P<line>.*) \[listener\] \d+ of \d+-\d+ startups", re.DOTALL)
@@ -52,14 +54,15 @@ def listener_words(arguments: Sequence[str]) -> list[str] | None:
     """Return the words of a listener's command line; None if the process serves a connection.
 
     :param arguments: as ``/proc/PID/cmdline`` has them.
+    :raises Unknown: the title has no end, for lack of room.
     """
     first = arguments[0] if arguments else ""
     found = _LISTENER.fullmatch(first)
     if found:
         return found["line"].split(" ")
-    if re.match(r"\S{1,64}: ", first) or not first:
-        return None
-    return [each for each in arguments if each or len(arguments) > 1]
+    if re.match(r"\S{1,64}: /", first):
+        raise Unknown(f"the title of a listener is cut: {first[:60]!r}")
+    return None if re.match(r"\S{1,64}: ", first) or not first else list(arguments)
 
 
 def option_words(words: Iterable[str]) -> list[str]:

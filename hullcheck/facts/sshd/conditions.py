@@ -18,6 +18,9 @@ class Who:
     name: str
     groups: frozenset[str]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

@@ -182,10 +182,12 @@ class SshServer:
             raise Unknown(doubt)
 
     @fact
-    def root(self) -> Who:
-        """The account of root, with its groups."""
+    def roots(self) -> tuple[Who, ...]:
+        """The accounts that sshd takes for root, by their number, with their groups."""
         accounts: Accounts = get(self.host, "accounts")
-        root = accounts.user("root")
-        groups = {each.name for each in accounts.groups
-                  if "root" in each.named or (root and each.gid == root.gid)}  # fmt: skip
-        return Who("root", frozenset(groups))
+        names = {"root": 0} | {each.name: each.gid for each in accounts.users if each.uid == 0}
+        return tuple(
+            Who(name, frozenset(each.name for each in accounts.groups
+                                if name in each.named or each.gid == gid))
+            for name, gid in names.items()
+        )  # fmt: skip
