@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.files import Files
+from hullcheck.facts.registry import Unseen
 from hullcheck.facts.sshd import SshServer, SshServers
 from hullcheck.facts.sshd.conditions import Who, listed
 from hullcheck.facts.sshd.logins import guessable, keeps_out
@@ -223,10 +224,13 @@ def test_ssh_server_programs(ssh_servers: SshServers, files: Files) -> None:
     paths = {each.program.removesuffix(" (deleted)") for each in servers}
     for file in files.all(sorted(paths)):
         expect(file.writable_by_others(), equals=[], what=f"ways for others to change {file}")
+    unseen = [each.reason for each in ssh_servers.servers if isinstance(each, Unseen)]
+    if unseen:
+        raise Unknown(unseen[0])
     if ssh_servers.others:
         named = sorted({f"{kind} ({process.name})" for kind, process in ssh_servers.others})
         raise Manual(f"who gets in by what is not OpenSSH: {', '.join(named)}", named)
     if not all(each.seen for each in servers):
         raise Unknown("which program serves SSH cannot be seen; needs root")
-    if not servers and not foreign:
+    if not servers:
         raise NotApplicable("no SSH server runs on this host")

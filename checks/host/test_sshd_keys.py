@@ -115,7 +115,7 @@ def test_ssh_privileged_keys(authorized_keys: AuthorizedKeys, policy: Policy) ->
     keys = {key.fingerprint: str(key) for key in authorized_keys.certain}
     file = authorized_keys.file
     if policy.privileged_keys is not None:
-        expect(keys, within=policy.privileged_keys, what=f"keys in {file} for {accounts[0]}")
+        expect(set(keys), within=policy.privileged_keys, what=f"keys in {file} for {accounts[0]}")
     elif keys:
         whom = ", ".join(accounts[:3])
         raise Manual(f"whose keys in {file} these are, for {whom}: {', '.join(keys.values())}",

@@ -34,16 +34,16 @@ STRICT = login.test_ssh_strict_modes
         (["sshd: root@pts/0", ""], None),
         (["sshd: bob [priv]"], None),
         (["sshd-session: bob@notty"], None),
-        ([], None),
     ],
 )
 def test_listeners(arguments: list[str], words: list[str] | None) -> None:
     assert listener_words(arguments) == words
 
 
-def test_a_title_that_is_cut() -> None:
+@pytest.mark.parametrize("title", ["sshd: /usr/sbin/sshd -D -o Ciphers=aes256-ctr,aes12", ""])
+def test_a_title_that_is_cut(title: str) -> None:
     with pytest.raises(Unknown):
-        listener_words(["sshd: /usr/sbin/sshd -D -o Ciphers=aes256-ctr,aes12"])
+        listener_words([title] if title else [])
 
 
 @pytest.mark.parametrize(

@@ -54,15 +54,17 @@ def listener_words(arguments: Sequence[str]) -> list[str] | None:
     """Return the words of a listener's command line; None if the process serves a connection.
 
     :param arguments: as ``/proc/PID/cmdline`` has them.
-    :raises Unknown: the title has no end, for lack of room.
+    :raises Unknown: there is none, or the title has no end, for lack of room.
     """
     first = arguments[0] if arguments else ""
     found = _LISTENER.fullmatch(first)
     if found:
         return found["line"].split(" ")
+    if not first:
+        raise Unknown("its command line is empty")
     if re.match(r"\S{1,64}: /", first):
         raise Unknown(f"the title of a listener is cut: {first[:60]!r}")
-    return None if re.match(r"\S{1,64}: ", first) or not first else list(arguments)
+    return None if re.match(r"\S{1,64}: ", first) else list(arguments)
 
 
 def option_words(words: Iterable[str]) -> list[str]:

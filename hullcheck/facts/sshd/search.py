@@ -172,7 +172,7 @@ def _planned(
 ) -> list[SshServer | Unseen]:
     """Return the servers that systemd starts for a connection, or will at the next boot."""
     services: Services = get(host, "services")
-    if services.manager != "systemd":
+    if services.manager != "systemd" or any(isinstance(each, Unseen) for each in found):
         return []
     running = {each.kind for each in found if isinstance(each, SshServer)}
     made: list[SshServer | Unseen] = []
