@@ -56,7 +56,7 @@ GatewayPorts yes
 LOGIN = (
     "ssh-root-password", "ssh-passwords", "ssh-empty-passwords", "ssh-host-trust",
     "ssh-allow-lists", "ssh-user-environment", "ssh-strict-modes", "ssh-log-level",
-    "ssh-login-limits", "ssh-client-alive", "ssh-ciphers", "ssh-key-exchange",
+    "ssh-login-limits", "ssh-client-alive", "ssh-ciphers", "ssh-macs", "ssh-key-exchange",
     "ssh-key-algorithms", "ssh-required-rsa-size", "ssh-x11-forwarding", "ssh-forwarding",
 )  # fmt: skip
 

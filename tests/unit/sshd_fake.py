@@ -124,6 +124,7 @@ class Sshd:
     processes: Sequence[Process] = (Process(7),)
     answers: dict[str, Reply] = field(default_factory=dict)
     units: dict[str, tuple[str, str]] = field(default_factory=dict)
+    parents: dict[int, int] = field(default_factory=dict)
     passwd: str = PASSWD
     group: str = GROUP
     asked: list[str] = field(default_factory=list)
@@ -147,7 +148,14 @@ class Sshd:
         uids = {each.pid: "\t".join([str(each.uid)] * 4) for each in found}
         return {
             STATUS.command: "".join(
-                status(p.pid, p.name, NSpid=str(p.pid), Uid=uids[p.pid], Gid=uids[p.pid])
+                status(
+                    p.pid,
+                    p.name,
+                    NSpid=str(p.pid),
+                    Uid=uids[p.pid],
+                    Gid=uids[p.pid],
+                    PPid=str(self.parents.get(p.pid, 1)),
+                )
                 for p in found
             ),
             CGROUP.command: "".join(f"{p.pid}/cgroup:0::{p.cgroup}\n" for p in found),

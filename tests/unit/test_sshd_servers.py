@@ -281,6 +281,14 @@ class TestDropbear:
         assert host.status(login.test_ssh_passwords) == passwords
         assert host.status(login.test_ssh_login_limits) == limits
 
+    def test_its_children_serve_connections(self) -> None:
+        host = self.host("-s")
+        child = Process(12, host.processes[0].arguments, "/usr/sbin/dropbear", "dropbear", 1000)
+        files = {"/usr/sbin/dropbear": File(mode=0o100755)}
+        for parents, expected in (({}, "fail"), ({12: 9}, "pass")):
+            both = Sshd(processes=[*host.processes, child], parents=parents, files=files)
+            assert both.status(login.test_ssh_server_programs) == expected
+
     def test_what_was_chosen_when_it_was_built(self) -> None:
         assert self.host("").status(channel.test_ssh_ciphers) == "unknown"
         assert self.host("-B").status(login.test_ssh_empty_passwords) == "fail"

@@ -96,6 +96,7 @@ def ssh_servers(host: Host) -> SshServers:
             continue
         if kind:
             others.append((kind, process))
+        if kind or _child(processes, process):
             continue
         for made in _served(host, process, own, programs):
             shown = _foreign(process) if any(process.uids) else made
@@ -103,6 +104,12 @@ def ssh_servers(host: Host) -> SshServers:
             found.setdefault(shown.object.name, shown)
     planned = _planned(host, list(found.values()), texts(answers[2]))
     return SshServers((*found.values(), *planned), tuple(others), tuple(foreign))
+
+
+def _child(processes: Processes, process: Process) -> bool:
+    """Whether a process serves a connection for a dropbear, whose command line it still has."""
+    parent = processes.get(process.ppid)
+    return parent is not None and parent.name == process.name == "dropbear"
 
 
 def _foreign(process: Process) -> Unseen:
