@@ -61,6 +61,14 @@ LOGIN = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_systemd(overlay_host: OverlayHost) -> Iterator[None]:
+    """systemd is not process 1 of this host, and its client takes long to find no units."""
+    overlay_host.run("mount --bind /bin/false /usr/bin/systemctl")
+    yield
+    overlay_host.run("umount /usr/bin/systemctl")
+
+
 def reload(host: OverlayHost) -> None:
     """Let the host's own sshd read its files again, and wait until it has."""
     host.run("rm -f /run/sshd.pid; kill -HUP 1")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from checks.host import test_sshd as login
 from checks.host import test_sshd_channel as channel
 from hullcheck.control import Unknown
+from hullcheck.facts.services import BOOTED, LINKS, UNITS
 from hullcheck.facts.sshd.algorithms import resolved, weak
 from hullcheck.facts.sshd.command_line import (
     listener_words,
@@ -241,6 +242,18 @@ class TestServers:
         self, units: dict[str, tuple[str, str]], names: dict[str, str]
     ) -> None:
         assert self.names(Sshd(processes=[], units=units)) == names
+
+    def test_a_server_of_another_init_system(self) -> None:
+        links = {LINKS.command: (1, "/etc/runlevels/default/sshd\n", "")}
+        assert self.names(Sshd(processes=[], answers=dict(links))) == {"sshd by sshd": "pass"}
+
+    def test_an_init_system_that_does_not_answer(self) -> None:
+        no = (1, "", "Failed to connect to bus: Permission denied\n")
+        host = Sshd(answers={BOOTED.command: "/run/systemd/system\n", UNITS.command: no})
+        assert self.names(host) == {
+            "sshd": "pass",
+            "one that is started when needed": "unknown",
+        }
 
     def test_a_socket_with_options(self) -> None:
         options = {"/etc/default/ssh": File("SSHD_OPTS='-o StrictModes=no'\n")}

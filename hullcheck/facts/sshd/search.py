@@ -43,10 +43,9 @@ OTHERS = {"tinysshd": "tinyssh", "tailscaled": "Tailscale SSH", "lshd": "lsh",
           "wolfsshd": "wolfSSH", "teleport": "Teleport"}  # fmt: skip
 """Other programs that may let people in by SSH or in its place; by the kernel's name."""
 
-SOCKETS = {
-    "ssh.socket": "OpenSSH", "sshd.socket": "OpenSSH", "dropbear.socket": "dropbear",
-    "sshd-unix-local.socket": "OpenSSH", "sshd-vsock.socket": "OpenSSH",
-}  # fmt: skip
+SOCKETS = (
+    "ssh.socket", "sshd.socket", "dropbear.socket", "sshd-unix-local.socket", "sshd-vsock.socket",
+)  # fmt: skip
 SERVICES = ("ssh.service", "sshd.service", "dropbear.service")
 VARIABLES = {"/etc/default/ssh": ("SSHD_OPTS",), "/etc/sysconfig/sshd": ("OPTIONS", "SSHD_OPTS"),
              "/etc/conf.d/sshd": ("SSHD_OPTS",)}  # fmt: skip
@@ -177,24 +176,34 @@ def _served(
 def _planned(
     host: Host, found: list[SshServer | Unseen], variables: dict[str, str | Unknown]
 ) -> list[SshServer | Unseen]:
-    """Return the servers that systemd starts for a connection, or will at the next boot."""
-    services: Services = get(host, "services")
-    if services.manager != "systemd" or any(isinstance(each, Unseen) for each in found):
+    """Return the servers that are started for a connection, or will be at the next boot."""
+    if any(isinstance(each, Unseen) for each in found):
         return []
     running = {each.kind for each in found if isinstance(each, SshServer)}
-    made: list[SshServer | Unseen] = []
-    for name, kind in SOCKETS.items():
-        unit = services.get(name)
-        if unit and (unit.active or unit.enabled) and kind not in running:
-            made.append(_of_unit(host, kind, name, variables))
-            running.add(kind)
-    for name in SERVICES:
-        unit = services.get(name)
+    try:
+        names = list(_startable(get(host, "services")))
+    except (Unknown, CannotAnswer) as reason:
+        return [Unseen(Object("ssh server", "one that is started when needed"), str(reason))]
+    made: dict[str, SshServer | Unseen] = {}
+    for name in names:
         kind = "dropbear" if name.startswith("dropbear") else "OpenSSH"
-        if unit and unit.enabled and kind not in running:
-            made.append(_of_unit(host, kind, name, variables))
-            running.add(kind)
-    return made
+        if kind not in running:
+            made.setdefault(kind, _of_unit(host, kind, name, variables))
+    return list(made.values())
+
+
+def _startable(services: Services) -> Iterator[str]:
+    if not services.manager:
+        return
+    booted = services.manager == "systemd"
+    for name in SOCKETS if booted else ():
+        unit = services.get(name)
+        if unit and (unit.active or unit.enabled):
+            yield name
+    for name in SERVICES:
+        unit = services.get(name if booted else name.removesuffix(".service"))
+        if unit and (unit.active or unit.enabled):
+            yield unit.name
 
 
 def _of_unit(
