@@ -28,6 +28,7 @@ from hullcheck.facts import (  # noqa: F401
     runtime_sockets,
     services,
     sockets,
+    sshd,
     swarm,
     swarm_parts,
     sysctl,

@@ -11,7 +11,9 @@ from hullcheck.facts.registry import fact, provide
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import read, want
 
-__all__ = ["Accounts", "Group", "User", "accounts"]
+__all__ = ["TABLES", "Accounts", "Group", "User", "accounts"]
+
+TABLES = (want("getent passwd", meaning=(0, 127)), want("getent group", meaning=(0, 127)))
 
 NO_SUCH_KEY = 2
 """getent(1): one or more supplied keys could not be found."""
@@ -88,8 +90,7 @@ class Accounts:
     def _tables(self) -> tuple[list[User], list[Group], bool]:
         """All users, all groups, and whether there is a getent to ask for more."""
         ask = session_of(self.host).ask
-        commands = (want("getent passwd", meaning=(0, 127)), want("getent group", meaning=(0, 127)))
-        users, groups = ask(*commands)
+        users, groups = ask(*TABLES)
         if users.exit == 0 and groups.exit == 0:
             return *_tables(users.text, groups.text), True
         files = ask(read("/etc/passwd"), read("/etc/group"))

@@ -59,6 +59,10 @@ class Policy:
         serve for at most three years (NIST SP 800-57 Part 1, table 1).
     :param swarm_unlock_key_days: how old the key that unlocks a swarm's managers may be.
     :param maximum_waiver_days: how many days from today a waiver may hold.
+    :param ssh_forwarding: what SSH may forward: tcp (jump hosts), agent, stream (sockets; Podman's
+        remote client), gateway (ports opened to others), tunnel.
+    :param privileged_keys: fingerprints (SHA256:…) of the SSH keys that may let somebody in as
+        root, or as a user who is as good as root.
     """
 
     trusted_users: tuple[str, ...] | None = None
@@ -92,6 +96,8 @@ class Policy:
     swarm_ca_days: int = 1095
     swarm_unlock_key_days: int | None = None
     maximum_waiver_days: int = 366
+    ssh_forwarding: tuple[str, ...] = ("stream",)
+    privileged_keys: tuple[str, ...] | None = None
 
     def merged(self, values: Mapping[str, Any]) -> Policy:
         """Return this policy with some values replaced; a list replaces a list."""
