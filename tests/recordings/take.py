@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hullcheck.catalogue import all_controls
 from hullcheck.judge import gather, judge
@@ -91,6 +92,8 @@ def _neutral(data: bytes, host: OverlayHost) -> bytes:
     release = platform.release()
     number = re.match(r"[\d.]+", release)
     plain = data.replace(str(host.state).encode(), b"/var/tmp/host")
+    if host.lower != Path("/"):
+        plain = plain.replace(str(host.lower).encode(), b"/")
     return plain.replace(release.encode(), number[0].encode()) if number else plain
 
 

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from tests.live.hosts.overlay import STATES
+from tests.live.hosts.seed import put
 from tests.live.hosts.systemd import SystemdHost
 
 __all__ = ["PlainDebian", "plain_root"]
@@ -57,3 +58,7 @@ class PlainDebian(SystemdHost):
     def seed(self, root: Path) -> None:
         self.lower = plain_root()
         super().seed(root)
+        # Debian's own settings of sshd, and the place where this host listens.
+        place = f"Port {self.port}\nListenAddress {self.address}\n"
+        put(root, "etc/ssh/sshd_config.d/address.conf", place)
+        put(root, "etc/ssh/sshd_config", (self.lower / "etc/ssh/sshd_config").read_text())
