@@ -27,6 +27,8 @@ from hullcheck.facts import (  # noqa: F401
     runtime_sockets,
     services,
     sockets,
+    sudo_files,
+    sudo_rules,
     swarm,
     swarm_parts,
 )
