@@ -41,6 +41,7 @@ USEFUL_RANGE = 65536
 SHORTEST_DAYS, NEVER = 1, 99_999
 """Where login.defs(5) puts a password that never ends."""
 
+A_YEAR = 365
 DAY = 86_400
 
 
@@ -114,7 +115,8 @@ def test_account_files(files: Files) -> None:
 
 
 def _expect_secret(file: File) -> None:
-    expect(file.mode & 0o137, equals=0, what=f"permissions of {file} beyond 0640")
+    beyond = f"{file.mode & 0o137:03o}"
+    expect(beyond, equals="000", what=f"permissions of {file} beyond 0640")
     if file.mode & 0o040:
         expect(file.group or f"gid {file.gid}", one_of=("root", "shadow"), what=f"group of {file}")
     expect(file.acl_beyond(0o640, (0, file.gid)), equals=[], what=f"access list of {file}")
@@ -146,8 +148,8 @@ def test_password_hashes(locks: Locks) -> None:
     method of the day its password was set."""
     shown = [each.name for each in locks.of(USERS) if each.hashed]
     expect(shown, equals=[], what="accounts whose hash everybody may read")
-    weak = {each.name: WEAK[each.method] for each in locks.accounts() if each.method in WEAK}
-    expect(weak, equals={}, what="accounts with a weak hash")
+    weak = [f"{each}: {WEAK[each.method]}" for each in locks.accounts() if each.method in WEAK]
+    expect(weak, equals=[], what="accounts with a weak hash")
     locks.need((*USERS, *SHADOWS))
 
 
@@ -182,9 +184,8 @@ def test_umask(umask: Umask) -> None:
     where everybody's group is their own, as USERGROUPS_ENAB has it."""
     lax = [str(each) for each in umask.profiles if not each.strict]
     expect(lax, equals=[], what="looser umasks that shells set")
-    if not any(each.always for each in umask.profiles):
-        expect(umask.login.strict, equals=True,
-               what=f"a login's umask, {umask.login}, closes files to others")  # fmt: skip
+    if not any(each.always for each in umask.profiles) and not umask.login.strict:
+        expect(str(umask.login), equals="027 or stricter", what="a login's umask")
 
 
 @control(
@@ -203,14 +204,15 @@ def test_password_age(locks: Locks, policy: Policy, started: datetime) -> None:
     today = int(started.timestamp()) // DAY
     for each in holders:
         changed = each.number(3) if each.file in SHADOWS else None
-        expect((changed or 0) <= today + 1, equals=True,
-               what=f"the password of {each} was set before today")  # fmt: skip
+        expect(changed or 0, at_most=today + 1, what=f"the day on which {each} set a password")
     limit = policy.maximum_password_age
-    endless = {each.name: _lasts(each) for each in holders if _lasts(each) > (limit or 365)}
+    endless = [each.name for each in holders if _lasts(each) > (limit or A_YEAR)]
     if limit is None and endless:
-        names = ", ".join(sorted(endless))
-        raise Manual(f"whether passwords should end; those of {names} do not", endless)
-    expect(endless, equals={}, what=f"accounts whose password lasts more than {limit} days")
+        names = ", ".join(endless)
+        raise Manual(
+            f"whether passwords should end; not within a year do those of {names}", endless
+        )
+    expect(endless, equals=[], what=f"accounts whose password lasts more than {limit} days")
 
 
 def _lasts(each: Entry) -> int:
@@ -233,6 +235,6 @@ def test_subordinate_ids(subordinate_ids: SubordinateIds) -> None:
         raise NotApplicable("no user has subordinate ids")
     expect(subordinate_ids.shared(), equals=[], what="ids that are somebody else's")
     for path in SUBORDINATE:
-        small = {who: count for who, count in subordinate_ids.counts(path).items()
-                 if count < USEFUL_RANGE}  # fmt: skip
-        expect(small, equals={}, what=f"users with fewer than {USEFUL_RANGE} ids in {path}")
+        counts = subordinate_ids.counts(path).items()
+        small = [f"{who}: {count}" for who, count in counts if count < USEFUL_RANGE]
+        expect(small, equals=[], what=f"users with fewer than {USEFUL_RANGE} ids in {path}")

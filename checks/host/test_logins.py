@@ -56,7 +56,8 @@ def test_netrc(home: Home) -> None:
     by others, it is a shared account."""
     for each in home.doors:
         if each.name == ".netrc" and each.size:
-            expect(each.mode & 0o077, equals=0, what=f"permissions of others on {each.path}")
+            others = f"{each.mode & 0o077:03o}"
+            expect(others, equals="000", what=f"permissions of others on {each.path}")
             expect(each.uid, one_of=(0, home.user.uid), what=f"owner of {each.path}")
     if home.hidden:
         raise Unknown(f"what is in {home} cannot be seen: {home.hidden}; it needs root")
@@ -72,7 +73,6 @@ def test_root_path(startup: Startup, files: Files) -> None:
     """Root types docker; the shell runs the first docker it finds. Who can write a folder that is
     searched, or one program in it, decides what that is; an empty part or a dot is the folder one
     stands in, an unpacked image's for example."""
-    files.foresee(each.folder for each in startup.path)
     odd = [f"{each.folder!r} ({each.where})" for each in startup.path
            if not each.folder.startswith("/")]  # fmt: skip
     expect(odd, equals=[], what="parts of PATH that are no absolute path")

@@ -17,11 +17,10 @@ from hullcheck.verdict import Object
 __all__ = ["DEVICES", "NAMED", "RootGroup", "root_group"]
 
 NAMED = {
-    "sudo": "administrators, to sudo and polkit", "wheel": "administrators, to sudo and polkit",
-    "admin": "administrators, to sudo and polkit",
+    "sudo": "is root to sudo and polkit", "wheel": "is root to sudo and polkit",
+    "admin": "is root to sudo and polkit", "disk": "reads and writes raw disks",
     "libvirt": "gives a virtual machine any file of the host",
     "libvirtd": "gives a virtual machine any file of the host",
-    "disk": "reads and writes raw disks",
 }  # fmt: skip
 """By the distributions' own meaning: polkit's administrators, libvirt's daemon, Debian's disk."""
 

@@ -186,19 +186,19 @@ def _plain(text: str) -> str:
     )
 
 
-def _member(cursor: _Cursor) -> Member:
+def _member(cursor: _Cursor, host: bool) -> Member:
     negated = cursor.negated()
     quoted = cursor.take(_QUOTED)
-    found = quoted or cursor.take(_ADDRESS) or cursor.take(_WORD)
+    found = quoted or (cursor.take(_ADDRESS) if host else None) or cursor.take(_WORD)
     if not found:
         raise _Trouble("name")
     return Member(_plain(found[0]), negated, bool(quoted))
 
 
-def _members(cursor: _Cursor) -> tuple[Member, ...]:
-    found = [_member(cursor)]
+def _members(cursor: _Cursor, host: bool = False) -> tuple[Member, ...]:
+    found = [_member(cursor, host)]
     while cursor.sign(","):
-        found.append(_member(cursor))
+        found.append(_member(cursor, host))
     return tuple(found)
 
 
@@ -242,7 +242,7 @@ def _runas(cursor: _Cursor) -> tuple[tuple[Member, ...] | None, tuple[Member, ..
 def _rules(cursor: _Cursor, where: str) -> Iterator[Rule]:
     users = _members(cursor)
     while True:
-        hosts = _members(cursor)
+        hosts = _members(cursor, host=True)
         cursor.need("=")
         runas: tuple[Member, ...] | None = None
         groups: tuple[Member, ...] = ()
@@ -269,7 +269,9 @@ def _settings(cursor: _Cursor, where: str) -> Iterator[Default]:
     members: tuple[Member | Command, ...] = ()
     if scope:
         cursor.at += 1
-        members = tuple(_commands(cursor, alone=True)) if scope == "!" else _members(cursor)
+        members = (
+            tuple(_commands(cursor, alone=True)) if scope == "!" else _members(cursor, scope == "@")
+        )
     while True:
         found = cursor.take(_SETTING)
         if not found:
@@ -288,7 +290,9 @@ def _aliases(
         if not name:
             raise _Trouble("alias")
         cursor.need("=")
-        members = tuple(_commands(cursor)) if kind == "command" else _members(cursor)
+        members = (
+            tuple(_commands(cursor)) if kind == "command" else _members(cursor, kind == "host")
+        )
         yield (kind, name[0]), members
         if not cursor.sign(":"):
             return
@@ -306,7 +310,7 @@ def _line(text: str, where: str, into: Sudoers) -> None:
     defaults = cursor.take(_DEFAULTS)
     if not defaults and PLACEHOLDER.search(text.encode("utf-8", "surrogateescape")):
         raise _Trouble("a part of it was cut out")
-    kind = cursor.take(_ALIAS)
+    kind = None if defaults else cursor.take(_ALIAS)
     aliases = dict(_aliases(cursor, KINDS[kind[0]])) if kind else {}
     settings = list(_settings(cursor, where)) if defaults else []
     rules = [] if kind or defaults else list(_rules(cursor, where))
