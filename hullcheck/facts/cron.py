@@ -15,7 +15,7 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.distribution import Distribution
 from hullcheck.facts.listings import Listing, listed, listing
 from hullcheck.facts.registry import fact, get, provide
-from hullcheck.facts.texts import lines_of, sweep, texts
+from hullcheck.facts.texts import END, lines_of, whole
 from hullcheck.transport import CannotAnswer, session_of, want
 
 __all__ = ["EVERYBODY", "Cron", "cron"]
@@ -32,9 +32,9 @@ PLACES = listing((*TABLES, *FOLDERS, *SPOOLS))
 LISTS = ("/etc/cron.allow", "/etc/cron.deny", "/etc/at.allow", "/etc/at.deny")
 TOOLS = {"cron": ("/usr/bin/crontab", "/bin/crontab"), "at": ("/usr/bin/at", "/bin/at")}
 _TOOLS = tuple(each for some in TOOLS.values() for each in some)
-ALLOWED = sweep(LISTS)
+ALLOWED = want("grep -aH '' -- /dev/null " + " ".join(LISTS) + f"; echo '{END}'")
 THERE = want(
-    "stat -L -c '%a %n' -- " + " ".join((*LISTS, *_TOOLS)) + "; echo '= end'",
+    "stat -L -c '%a %n' -- " + " ".join((*LISTS, *_TOOLS)) + f"; echo '{END}'",
 )
 
 _PROGRAM = (
@@ -46,7 +46,7 @@ _PROGRAM = (
 PROGRAMS = want(
     "for f in /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/root"
     " /var/spool/cron/crontabs/root /var/spool/cron/tabs/root /etc/crontabs/root;"
-    ' do [ ! -f "$f" ] || awk ' + shlex.quote(_PROGRAM) + ' "$f"; done; echo \'= end\''
+    ' do [ ! -f "$f" ] || awk ' + shlex.quote(_PROGRAM) + ' "$f"; done; echo \'' + END + "'"
 )  # fmt: skip
 """The programs that root's jobs begin with, by path; not their arguments, which may be secret."""
 
@@ -91,7 +91,7 @@ class Cron:
         """The programs that root's jobs begin with, and the table that says so."""
         answer = session_of(self.host).ask(PROGRAMS)[0]
         lines = lines_of(answer)
-        if not lines or lines[-1] != "= end":
+        if not lines or lines[-1] != END:
             raise CannotAnswer("cron's tables were not read to the end")
         complaint = answer.complaint
         if complaint and not complaint.endswith(_ABSENT):
@@ -119,7 +119,7 @@ class Cron:
             return set()
         allow, deny = f"/etc/{tool}.allow", f"/etc/{tool}.deny"
         if allow in found:
-            text = texts(lists).get(allow, "")
+            text = whole(lists).get(allow, "")
             if isinstance(text, Unknown):
                 raise Unknown(f"{text}; it may need root")
             return {line.strip() for line in text.split("\n")} - {"", "root"}
@@ -128,7 +128,7 @@ class Cron:
         return set()
 
     def _modes(self, lines: list[str]) -> dict[str, int]:
-        if not lines or lines[-1] != "= end":
+        if not lines or lines[-1] != END:
             raise CannotAnswer("what there is of cron was not listed to the end")
         found: dict[str, int] = {}
         for line in lines[:-1]:

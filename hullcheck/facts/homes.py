@@ -14,13 +14,13 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.accounts import Accounts, User
 from hullcheck.facts.registry import get, provide, provide_each
-from hullcheck.facts.texts import known, texts
+from hullcheck.facts.texts import END, known, whole
 from hullcheck.transport import CannotAnswer, session_of, want
 from hullcheck.verdict import Object
 
 __all__ = ["HOMES", "Home", "Inside", "home", "trusted_hosts"]
 
-END = "\n//\n"
+RECORD_END = "\n//\n"
 """Ends a record: no path that find prints has two slashes in a row."""
 
 NO_LOGIN = r"(nologin|false|sync|shutdown|halt|true|git-shell)$"
@@ -85,7 +85,7 @@ class Home:
 
 
 def _swept(text: str) -> list[Inside]:
-    *records, rest = text.split(END)
+    *records, rest = text.split(RECORD_END)
     if rest or records[-1:] != ["end"]:
         raise CannotAnswer("the homes were not swept to the end")
     found = []
@@ -137,8 +137,9 @@ def home(host: Host) -> list[Home]:
 
 EQUIVALENTS = ("/etc/hosts.equiv", "/etc/shosts.equiv", "/etc/ssh/shosts.equiv")
 TRUSTED = want(
-    "grep -aHE '^[[:blank:]]*[^#[:blank:]]' -- /dev/null " + " ".join(EQUIVALENTS),
-    meaning=(0, 1, 2),
+    "grep -aHE '^[[:blank:]]*[^#[:blank:]]' -- /dev/null "
+    + " ".join(EQUIVALENTS)
+    + f"; echo '{END}'"
 )
 
 
@@ -148,5 +149,5 @@ def trusted_hosts(host: Host) -> dict[str, str]:
 
     :raises Unknown: one cannot be read.
     """
-    found = texts(session_of(host).ask(TRUSTED)[0])
+    found = whole(session_of(host).ask(TRUSTED)[0])
     return {path: text.split("\n")[0] for path in found if (text := known(found[path]))}

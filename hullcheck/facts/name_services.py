@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from testinfra.host import Host
 
+from hullcheck.control import Unknown
 from hullcheck.facts.registry import provide
 from hullcheck.facts.texts import known, sweep, texts
 from hullcheck.transport import session_of
@@ -45,5 +46,7 @@ def name_services(host: Host) -> NameServices:
         if colon:
             plain = re.sub(r"\[[^\]]*\]", " ", rest)
             sources[table.strip()] = tuple(plain.split())
-    passwd = known(found.get("/etc/passwd")) or ""
+    passwd = known(found.get("/etc/passwd"))
+    if passwd is None:
+        raise Unknown("/etc/passwd cannot be read")
     return NameServices(sources, frozenset(each.partition(":")[0] for each in passwd.split("\n")))

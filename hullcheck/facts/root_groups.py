@@ -10,7 +10,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.registry import get, provide_each
-from hullcheck.facts.texts import lines_of
+from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import CannotAnswer, session_of, want
 from hullcheck.verdict import Object
 
@@ -24,7 +24,6 @@ NAMED = {
 }  # fmt: skip
 """By the distributions' own meaning: polkit's administrators, libvirt's daemon, Debian's disk."""
 
-END = "= end"
 DEVICES = want(
     "find /dev -maxdepth 2 -type b -exec stat -c '%t %g %a %n' -- {} +;"
     " stat -L -c '%t %g %a %n' -- /dev/mem /dev/kmem /dev/port /etc/shadow /etc/gshadow;"

@@ -14,7 +14,7 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import provide
-from hullcheck.facts.texts import lines_of
+from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import CannotAnswer, session_of, want
 
 __all__ = ["FIELDS", "WEAK", "Entry", "Locks", "locks"]
@@ -25,7 +25,6 @@ GROUPS = ("/etc/group", "/var/lib/extrausers/group")
 GSHADOWS = ("/etc/gshadow", "/var/lib/extrausers/gshadow")
 FILES = (*USERS, *SHADOWS, *GROUPS, *GSHADOWS)
 
-END = "= end"
 
 WEAK = {"des": "DES", "bsdi": "extended DES", "1": "MD5", "md5": "Sun's MD5", "sha1": "SHA-1",
         "3": "NT's MD4"}  # fmt: skip

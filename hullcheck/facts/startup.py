@@ -15,7 +15,7 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.listings import Listing, listed, listing
 from hullcheck.facts.registry import fact, provide
-from hullcheck.facts.texts import known, texts
+from hullcheck.facts.texts import END, known, whole
 from hullcheck.transport import session_of, want
 
 __all__ = ["FIXED", "Startup", "startup"]
@@ -49,12 +49,10 @@ _PROFILES = (
 )
 PATHS = want(
     "grep -aHE '(^|[^A-Za-z0-9_])PATH=' -- /dev/null /etc/login.defs /usr/etc/login.defs "
-    + _PROFILES,
-    meaning=(0, 1, 2),
+    + f"{_PROFILES}; echo '{END}'"
 )
 LOADER = want(
-    "grep -aH '' -- /dev/null /etc/ld.so.preload /etc/ld.so.conf /etc/ld.so.conf.d/*",
-    meaning=(0, 1, 2),
+    f"grep -aH '' -- /dev/null /etc/ld.so.preload /etc/ld.so.conf /etc/ld.so.conf.d/*; echo '{END}'"
 )
 
 _ASSIGNMENT = re.compile(r"(?:^|[^A-Za-z0-9_])PATH=(\"[^\"]*\"|'[^']*'|[^\s;&|)]*)")
@@ -110,7 +108,7 @@ class Startup:
         """
         answer = session_of(self.host).ask(PATHS, LOADER, LOOSE, PLACES)[0]
         found = [Search(each, "the usual path") for each in USUAL_PATH]
-        for path, text in texts(answer).items():
+        for path, text in whole(answer).items():
             if isinstance(text, Unknown):
                 raise Unknown(f"{text}; it may need root")
             found += parse_paths(path, text)
@@ -125,7 +123,7 @@ class Startup:
 
     @fact
     def _loader(self) -> dict[str, str]:
-        found = texts(session_of(self.host).ask(LOADER)[0])
+        found = whole(session_of(self.host).ask(LOADER)[0])
         return {path: text for path in found if (text := known(found[path])) is not None}
 
     @property

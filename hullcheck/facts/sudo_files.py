@@ -17,7 +17,7 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import provide
 from hullcheck.facts.sudoers import Default, Include, Rule, Sudoers, parse_sudoers
-from hullcheck.facts.texts import lines_of, texts
+from hullcheck.facts.texts import END, lines_of, texts
 from hullcheck.transport import Answer, CannotAnswer, Want, session_of, want
 
 __all__ = ["FIRST", "NAME", "VERSION", "Source", "SudoFiles", "sudo_files", "sudoers_want"]
@@ -30,7 +30,6 @@ OTHERS = ("/etc/sudo.conf", "/etc/nsswitch.conf")
 DIRECTORY = "/var/lib/sss/pipes/sudo"
 """Where sssd answers sudo, if it does; nsswitch.conf names it on hosts that have no sssd too."""
 
-END = "= end"
 DEEPEST = 16
 MOST = 512
 

@@ -10,7 +10,7 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import provide
-from hullcheck.facts.texts import known, texts
+from hullcheck.facts.texts import END, known, whole
 from hullcheck.transport import session_of, want
 
 __all__ = ["LINES", "Mask", "Umask", "umask"]
@@ -29,8 +29,7 @@ _PROFILES = (
 LINES = want(
     r"grep -aHE '(^|[^A-Za-z0-9_/.$-])[Uu](mask|MASK)([[:blank:]=]|$)|pam_umask"
     r"|^[[:blank:]]*USERGROUPS_ENAB[[:blank:]]' -- /dev/null /etc/login.defs /usr/etc/login.defs"
-    f" /etc/default/login {_PAM} {_PROFILES}",
-    meaning=(0, 1, 2),
+    f" /etc/default/login {_PAM} {_PROFILES}; echo '{END}'"
 )
 
 _STATEMENT = re.compile(
@@ -134,7 +133,7 @@ def _login(found: dict[str, str], defs: str | None, own_groups: bool) -> Mask:
 @provide
 def umask(host: Host) -> Umask:
     """What new files of a login are kept from. :raises Unknown: a file cannot be read."""
-    found = texts(session_of(host).ask(LINES)[0])
+    found = whole(session_of(host).ask(LINES)[0])
     read = {path: text for path in found if (text := known(found[path])) is not None}
     defs = read.get("/etc/login.defs", read.get("/usr/etc/login.defs"))
     own_groups = _setting(defs, "USERGROUPS_ENAB", r"[ \t]+").lower() == "yes"
