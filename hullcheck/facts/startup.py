@@ -56,7 +56,7 @@ LOADER = want(
 )
 
 _ASSIGNMENT = re.compile(r"(?:^|[^A-Za-z0-9_])PATH=(\"[^\"]*\"|'[^']*'|[^\s;&|)]*)")
-_ITSELF = re.compile(r"\$\{?PATH(?:[:-][^}]*)?\}?")
+_ITSELF = re.compile(r"\$\{PATH\}|\$\{PATH:?[-+]([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def parse_paths(path: str, text: str) -> list[Search]:
         if line.lstrip().startswith("#"):
             continue
         for value in _ASSIGNMENT.findall(line):
-            plain = value.strip("\"'")
+            plain = _ITSELF.sub(lambda found: found[1] or "$PATH", value.strip("\"'"))
             for part in plain.split(":"):
-                whole = _ITSELF.sub("$PATH", part).replace("${HOME}", "$HOME")
+                whole = part.replace("${HOME}", "$HOME")
                 folder = whole.replace("$HOME", "/root") if "/root" in path else whole
                 folder = f"/root{folder[1:]}" if folder.startswith("~/") else folder
                 if "$" not in folder and plain not in ("", "$PATH"):
