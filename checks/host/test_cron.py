@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from hullcheck.control import NotApplicable, control, expect
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.cron import Cron
@@ -45,6 +47,7 @@ def test_cron_private(cron: Cron, files: Files) -> None:
     shown = [
         file.path
         for file in files.all(cron.system)
+        if not posixpath.basename(file.path).startswith(".")
         if file.exists and file.kind == "file" and file.mode & 0o004
         if all(each.mode & 0o001 for each in file.ancestors)
     ]

@@ -21,7 +21,7 @@ from hullcheck.facts.doas import parse_doas
 from hullcheck.facts.registry import fact, get, provide
 from hullcheck.facts.root_ways import Way, way_of
 from hullcheck.facts.sudo_files import FIRST, NAME, VERSION, Source, SudoFiles
-from hullcheck.facts.sudoers import Command, Default, Member, Rule
+from hullcheck.facts.sudoers import ANYWHERE, Command, Default, Member, Rule
 from hullcheck.transport import session_of
 
 __all__ = ["EVERYBODY", "Grant", "Sudo", "sudo"]
@@ -221,6 +221,11 @@ class _Policy:
         if asks and any(self.setting(name, user, command) for name in OWN_PASSWORD):
             return None
         way = way_of(command)
+        # With LD_PRELOAD, or a root directory of the user's own, any command is every command.
+        steered = self.setting("setenv", user, command) and "NOSETENV" not in rule.tags
+        if way is Way.NONE and command.text != "list":
+            own = steered or "SETENV" in rule.tags or ANYWHERE in rule.tags
+            way = Way.ROOT if own else way
         if way is Way.UNCLEAR:
             self._doubt(f"what {command} lets through ({rule.where}) cannot be told")
         return Grant(user.name or EVERYBODY, str(command), way, asks, rule.where)

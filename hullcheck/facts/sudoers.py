@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 
 from hullcheck.transport.redact import PLACEHOLDER
 
-__all__ = ["Command", "Default", "Include", "Member", "Rule", "Sudoers", "parse_sudoers"]
+__all__ = [
+    "ANYWHERE",
+    "Command",
+    "Default",
+    "Include",
+    "Member",
+    "Rule",
+    "Sudoers",
+    "parse_sudoers",
+]
 
 TAGS = frozenset(
     f"{no}{tag}"
@@ -22,6 +31,9 @@ TAGS = frozenset(
 )  # fmt: skip
 OPTIONS = ("ROLE", "TYPE", "APPARMOR_PROFILE", "PRIVS", "LIMITPRIVS", "NOTBEFORE", "NOTAFTER",
            "TIMEOUT", "CWD", "CHROOT")  # fmt: skip
+ANYWHERE = "CHROOT=*"
+"""Stands among the tags of a rule that lets its user choose the root directory."""
+
 KINDS = {"User_Alias": "user", "Runas_Alias": "runas", "Host_Alias": "host",
          "Cmnd_Alias": "command", "Cmd_Alias": "command"}  # fmt: skip
 
@@ -250,8 +262,9 @@ def _rules(cursor: _Cursor, where: str) -> Iterator[Rule]:
         while True:
             if cursor.sign("("):
                 runas, groups = _runas(cursor)
-            while cursor.take(_OPTION):
-                pass
+            while option := cursor.take(_OPTION):
+                if option[1] == "CHROOT" and option[2].strip('"') == "*":
+                    tags |= {ANYWHERE}
             while found := cursor.take(_TAG):
                 if found[1] not in TAGS:
                     raise _Trouble(found[1])

@@ -135,6 +135,11 @@ NONE: set[str] = set()
             NONE,
         ),
         ("carol ALL=sudoedit /etc/*", {"carol"}, NONE),
+        ("carol ALL=SETENV: /opt/x, NOSETENV: /opt/y", {"carol"}, NONE),  # LD_PRELOAD
+        ("Defaults setenv\ncarol ALL=/opt/x", {"carol"}, NONE),
+        ("Defaults setenv\ncarol ALL=NOSETENV: /opt/x", NONE, NONE),
+        ("carol ALL=CHROOT=* /opt/x", {"carol"}, NONE),
+        ("carol ALL=CHROOT=/srv /opt/x", NONE, NONE),
         ("carol ALL=/usr/bin/", {"carol"}, NONE),
     ],
 )
