@@ -8,6 +8,7 @@ from hullcheck.control import Manual, control, expect
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.docker import Engines
 from hullcheck.facts.doors import ENGINE_GROUPS, EngineGroup, EnginePort, EngineSocket
+from hullcheck.facts.root_groups import RootGroup
 from hullcheck.inventory.policy import Policy
 
 
@@ -60,6 +61,28 @@ def test_engine_group_members(engine_group: EngineGroup, policy: Policy) -> None
             sorted(members),
         )
     expect(members, within=policy.trusted_users or (), what=f"members of {engine_group}")
+
+
+@control(
+    title="Only trusted users are in groups that have root's rights",
+    severity="high",
+    fix="Remove the others with gpasswd -d USER GROUP, and name the trusted ones in trusted_users "
+    "or sudo_users of the policy.",
+)
+def test_root_group_members(root_group: RootGroup, policy: Policy) -> None:
+    """Whoever reads and writes a disk edits any file on it, whoever runs virtual machines as root
+    mounts it, whoever reads shadow guesses passwords, and administrators' groups are root to sudo
+    and polkit. Members by primary group count."""
+    members = root_group.members - {"root"}
+    known = (policy.trusted_users, policy.sudo_users)
+    allowed = {*(known[0] or ()), *(known[1] or ()), *policy.passwordless_sudo_users}
+    if known == (None, None) and members - allowed:
+        raise Manual(
+            f"whether the members of {root_group}, which {root_group.means}, may act as root: "
+            f"{', '.join(sorted(members))}",
+            sorted(members),
+        )
+    expect(members, within=allowed, what=f"members of {root_group}, which {root_group.means},")
 
 
 @control(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -9,7 +10,7 @@ from testinfra.host import Host
 from hullcheck.control import Unknown
 from hullcheck.facts.registry import fact, provide
 from hullcheck.transport.backend import session_of
-from hullcheck.transport.want import read, want
+from hullcheck.transport.want import Want, read, want
 
 __all__ = ["TABLES", "Accounts", "Group", "User", "accounts"]
 
@@ -76,6 +77,10 @@ def _tables(users: str, groups: str) -> tuple[list[User], list[Group]]:
     return found
 
 
+def _single_want(table: str, key: str | int) -> Want:
+    return want(f"getent {table} %s", str(key), meaning=(0, NO_SUCH_KEY))
+
+
 class Accounts:
     """The accounts and groups of one host.
 
@@ -130,11 +135,17 @@ class Accounts:
                   if each.gid == gid for name in each.named}  # fmt: skip
         return frozenset(listed | {each.name for each in self.users if each.gid == gid})
 
+    def foresee_groups(self, which: Iterable[str | int]) -> None:
+        """Let the questions about groups that are not listed travel together."""
+        listed = {key for each in self.groups for key in (each.name, each.gid)}
+        if self._tables[2]:
+            missing = [each for each in which if each not in listed]
+            session_of(self.host).foresee(*(_single_want("group", each) for each in missing))
+
     def _single(self, table: str, key: str | int) -> str:
         if not self._tables[2]:
             return ""
-        command = want(f"getent {table} %s", str(key), meaning=(0, NO_SUCH_KEY))
-        answer = session_of(self.host).ask(command)[0]
+        answer = session_of(self.host).ask(_single_want(table, key))[0]
         return "" if answer.exit else answer.text
 
 

@@ -34,12 +34,13 @@ __all__ = [
 
 PROGRAMS_OF_ENGINES = frozenset(
     ("dockerd", "containerd", "podman", "crio", "k3s", "k3s-server", "k0s", "rke2", "buildkitd",
-     "cri-dockerd", "balenad", "balena-engine", "balena-engine-daemon")
+     "cri-dockerd", "isulad", "balenad", "balena-engine", "balena-engine-daemon")
 )  # fmt: skip
 
 SOCKETS_OF_ENGINES = frozenset(
     ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock",
-     "cri-dockerd.sock", "balena-engine.sock", "lxd/unix.socket", "incus/unix.socket")
+     "cri-dockerd.sock", "dockershim.sock", "balena-engine.sock", "isulad.sock",
+     "lxd/unix.socket", "incus/unix.socket")
 )  # fmt: skip
 """How engines call their sockets; systemd may hold one for an engine that it would start."""
 

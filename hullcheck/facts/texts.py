@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from hullcheck.control import Unknown
 from hullcheck.transport import Answer, CannotAnswer, Want, want
 
-__all__ = ["known", "lines_of", "sweep", "texts"]
+__all__ = ["END", "known", "lines_of", "sweep", "texts", "whole"]
+
+END = "= end"
+"""The last line of a sweep of several commands: without it, the sweep is not whole."""
 
 _ABSENT = ("No such file or directory", "Not a directory")
 
@@ -54,6 +57,16 @@ def texts(answer: Answer, mark: str = "") -> dict[str, str | Unknown]:
         if complaint and complaint[2] not in _ABSENT:
             found[complaint[1]] = Unknown(f"{complaint[1]}: {complaint[2]}")
     return found
+
+
+def whole(answer: Answer) -> dict[str, str | Unknown]:
+    """Return the files of a sweep that says its :data:`END`; see :func:`texts`.
+
+    :raises CannotAnswer: it does not.
+    """
+    if lines_of(answer)[-1:] != [END]:
+        raise CannotAnswer(f"{answer.want.command[:100]}: the answer is not whole")
+    return texts(answer, mark=END)
 
 
 def known(text: str | Unknown | None) -> str | None:

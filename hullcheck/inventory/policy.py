@@ -22,6 +22,11 @@ class Policy:
     """What a site allows. A value of None means that the site has not said.
 
     :param trusted_users: accounts that may reach an engine, which makes them root.
+    :param sudo_users: accounts that may become root through sudo or doas, with their password.
+    :param passwordless_sudo_users: those that may do so without one: an automation's, an audit's.
+    :param preloaded_libraries: libraries that /etc/ld.so.preload may put into every program.
+    :param maximum_password_age: days after which a password must be another one.
+    :param cron_users: accounts beside root that may leave jobs for cron and at.
     :param insecure_registries: registries that may be spoken to without TLS.
     :param log_drivers: log drivers that send container logs off the host, beyond the known ones.
     :param authorization_plugins: authorization plugins of which at least one must be in use.
@@ -66,6 +71,11 @@ class Policy:
     """
 
     trusted_users: tuple[str, ...] | None = None
+    sudo_users: tuple[str, ...] | None = None
+    passwordless_sudo_users: tuple[str, ...] = ()
+    preloaded_libraries: tuple[str, ...] | None = None
+    maximum_password_age: int | None = None
+    cron_users: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     log_drivers: tuple[str, ...] = ()
     authorization_plugins: tuple[str, ...] | None = None

@@ -60,6 +60,44 @@ class SubordinateIds:
     ranges: Mapping[str, list[Range]]
     accounts: Accounts
 
+    def shared(self) -> list[str]:
+        """Return which ids of a range are somebody else's, one sentence each; [] if none are."""
+        return [each for path in FILES for each in self._shared(path)]
+
+    def _shared(self, path: str) -> Iterator[str]:
+        ranges = sorted((each for each in self.ranges[path] if each.count),
+                        key=lambda each: (each.first, each.owner))  # fmt: skip
+        for index, mine in enumerate(ranges):
+            for other in ranges[index + 1 :]:
+                if other.first >= mine.ids.stop:
+                    break
+                if self.owner(mine) != self.owner(other):
+                    yield f"{path}: {mine} of {mine.owner} and {other} of {other.owner}"
+        groups = path == "/etc/subgid"
+        accounts = self.accounts.groups if groups else self.accounts.users
+        numbers = {each.gid if groups else getattr(each, "uid", -1): each for each in accounts}
+        for mine in ranges:
+            for number in sorted(numbers):
+                if number in mine.ids:
+                    yield f"{path}: {mine} of {mine.owner}, and {number} is {numbers[number]}"
+
+    def owner(self, each: Range) -> str:
+        """Return whose a range is: the same for a user's name and number.
+
+        LXD runs as root, and its packages gave both names one range.
+        """
+        if each.owner == "lxd":
+            return "0"
+        found = (str(user.uid) for user in self.accounts.users if user.name == each.owner)
+        return next(found, each.owner)
+
+    def counts(self, path: str) -> dict[str, int]:
+        """Return how many ids each owner has in a file, by the owner's name as it stands there."""
+        found: dict[str, int] = {}
+        for each in self.ranges[path]:
+            found[each.owner] = found.get(each.owner, 0) + each.count
+        return found
+
     def conflicts(self, user: User) -> list[str]:
         """Return what some of a user's ids are besides, one sentence each; [] if nothing."""
         return [each for path in FILES for each in self._of(path, user)]
