@@ -4,7 +4,9 @@
 from hullcheck.facts import (  # noqa: F401
     accounts,
     audit,
+    automatic,
     bundles,
+    compilers,
     containerd,
     containers,
     cri,
@@ -14,10 +16,14 @@ from hullcheck.facts import (  # noqa: F401
     doors,
     engine_files,
     engine_parts,
+    engine_programs,
     files,
+    floors,
     images,
     interfaces,
     kernel,
+    kernels,
+    legacy,
     lsm,
     machine,
     mounts,
@@ -32,6 +38,7 @@ from hullcheck.facts import (  # noqa: F401
     swarm,
     swarm_parts,
     sysctl,
+    updates,
 )
 from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 
