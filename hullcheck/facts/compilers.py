@@ -26,7 +26,7 @@ _PATTERNS = (f"-name '{each}'" for name in NAMES
              for each in (name, f"{name}-[0-9]*", f"*-linux-*-{name}"))  # fmt: skip
 FOUND = want(
     f"find -L {' '.join(_DIRECTORIES)} -maxdepth 1 -type f -perm -001"
-    f" '(' {' -o '.join(_PATTERNS)} ')' -print",
+    f" '(' {' -o '.join(_PATTERNS)} ')' -print; echo '= end'",
     meaning=(0, 1),
 )
 """One that only root, or a group, may run gives an intruder nothing."""
@@ -59,4 +59,7 @@ def compilers(host: Host) -> Compilers:
     except NotApplicable:
         installed = None
     modules = installed is not None and ("dkms" in installed or "akmods" in installed)
-    return Compilers(tuple(sorted(lines_of(answer))), modules)
+    *paths, end = lines_of(answer) or [""]
+    if end != "= end":
+        raise Unknown("cannot tell which compilers there are: find was stopped")
+    return Compilers(tuple(sorted(paths)), modules)

@@ -182,8 +182,12 @@ class EnginePrograms:
                 unseen.append(f"{reason}; it may need root")
                 continue
             plain = path.removesuffix(" (deleted)")
-            if posixpath.basename(plain) in DAEMONS:
+            name = posixpath.basename(plain)
+            if name in DAEMONS or name.startswith("containerd-shim-"):
                 found.append(Running(process, plain, plain != path))
+            elif process.uids[1] == 0:
+                # Everybody may choose a name; that root's process has a false one is odd.
+                unseen.append(f"process {process} runs {plain}, and may be part of an engine")
         return found, unseen
 
     @fact

@@ -159,4 +159,6 @@ def _running(host: Host, doubts: list[str]) -> list[tuple[Process, str]]:
             continue
         if program in names or program.startswith(("busybox", "toybox")):
             found.append((process, process.name if program not in names else program))
+        elif process.uids[1] == 0:
+            doubts.append(f"root's process {process} runs {process.exe}")
     return found

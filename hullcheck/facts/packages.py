@@ -28,6 +28,12 @@ PACMAN = want("pacman -Q", meaning=(0, 1, 127))
 FEW = 30
 """The smallest Debian and Alpine that boot have more packages; a stray rpm database has less."""
 ABSENT = "No such file or directory"
+DATABASES = want(
+    "stat -c %n -- /var/lib/dpkg/status /var/lib/rpm /usr/lib/sysimage/rpm /lib/apk/db/installed"
+    " /var/lib/pacman/local",
+    meaning=(0, 1),
+)
+"""Where there is one, a manager that lists nothing gives no answer."""
 WANTS = {"dpkg": DPKG, "rpm": RPM, "apk": APK, "pacman": PACMAN}
 
 
@@ -91,7 +97,9 @@ def packages(host: Host) -> Packages:
     :raises NotApplicable: it has no package manager (a system that comes as one image).
     :raises Unknown: its package manager gives no answer.
     """
-    answers = session_of(host).ask(*WANTS.values())
+    session = session_of(host)
+    session.foresee(DATABASES)
+    answers = session.ask(*WANTS.values())
     found: dict[str, list[Package]] = {}
     for manager, answer in zip(WANTS, answers, strict=True):
         listed = _listed(manager, answer)
@@ -106,6 +114,9 @@ def packages(host: Host) -> Packages:
         if broken:
             raise Unknown(f"the installed packages cannot be listed: {broken}")
     if not manager:
+        there = lines_of(session.ask(DATABASES)[0])
+        if there:
+            raise Unknown(f"{there[0]} is there, and no package manager lists what is in it")
         raise NotApplicable("this host has no package manager that lists what is installed")
     return made(manager, found[manager])
 

@@ -148,7 +148,7 @@ def test_old_services_and_compilers(host: SystemdHost) -> None:
     found = several(host, *both)
     host.run(f"kill {pids}; rm /usr/sbin/in.telnetd; chmod o-x /usr/local/bin/clang-15")
     assert found == {"legacy-services": "fail", "compilers": "fail"}
-    pretends = "bash -c 'printf telnetd >/proc/self/comm; exec -a telnetd read x' <>/dev/zero"
+    pretends = "setpriv --reuid 65534 bash -c 'printf telnetd >/proc/self/comm; read x' <>/dev/zero"
     pids = host.run(f"{pretends} >/dev/null 2>&1 & echo $!", check=False).stdout.strip()
     unit = "[Socket]\nListenDatagram=127.0.0.1:6969\n[Install]\nWantedBy=sockets.target\n"
     host.write("/etc/systemd/system/tftp.socket", unit)

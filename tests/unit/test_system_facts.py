@@ -10,7 +10,7 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import get, kernels, packages, services
 from hullcheck.facts.distribution import FALLBACK, OS_RELEASE, parse_os_release
 from hullcheck.facts.kernels import FLAGS, IMAGES, PATCHED, RUNNING, Kernels, flavour
-from hullcheck.facts.packages import APK, DPKG, PACMAN, RPM
+from hullcheck.facts.packages import APK, DATABASES, DPKG, PACMAN, RPM
 from hullcheck.facts.services import BOOTED, LINKS, UNIT_FILES, UNITS
 from hullcheck.facts.versions import compare_apk, compare_dpkg, compare_rpm, numbers
 from hullcheck.transport import CannotAnswer
@@ -56,7 +56,8 @@ class TestPackages:
         base: dict[str, Reply] = {
             "dpkg": MISSING, "rpm": MISSING, "apk": NO_FILE, "pacman": MISSING
         } | answers  # fmt: skip
-        names = {"dpkg": DPKG, "rpm": RPM, "apk": APK, "pacman": PACMAN}
+        base.setdefault("databases", (1, "", "stat: No such file or directory\n"))
+        names = {"dpkg": DPKG, "rpm": RPM, "apk": APK, "pacman": PACMAN, "databases": DATABASES}
         return host_with({names[name].command: reply for name, reply in base.items()})
 
     def test_dpkg(self) -> None:
@@ -91,6 +92,8 @@ class TestPackages:
             {"dpkg": "installed runc 1.0 am"},
             {"dpkg": (2, "", "dpkg-query: error: cannot read\n"), "rpm": "installed a 0:1-1 x\n"},
             {"rpm": (1, "", "error: rpmdb: damaged header\n")},
+            {"databases": (1, "/var/lib/dpkg/status\n")},
+            {"dpkg": "", "databases": (1, "/var/lib/dpkg/status\n")},
         ],
     )
     def test_damaged(self, answers: dict[str, Reply]) -> None:
@@ -211,7 +214,7 @@ def boot(
         kernels.PACKAGES.command: (2, "", ""), PATCHED.command: patched,
         OS_RELEASE.command: "ID=debian\n", FALLBACK.command: "", RPM.command: MISSING,
         DPKG.command: "installed linux-image-6.1.0-28-amd64 6.1.119-1 amd64\n",
-        APK.command: NO_FILE, PACMAN.command: MISSING,
+        APK.command: NO_FILE, PACMAN.command: MISSING, DATABASES.command: (1, ""),
     })  # fmt: skip
 
 
