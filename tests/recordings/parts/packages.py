@@ -2,13 +2,16 @@
 ``rotten``.
 
 No packages are installed: entries in dpkg's own database, in its form, stand for them. The lists of
-apt on ``sound`` are written in apt's form, of the day before the recordings' run; what is from
+apt on ``sound`` are written in apt's form, of the day of the recordings' run; what is from
 security.debian.org in them is what is installed.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.live.hosts.overlay import OverlayHost
+from tests.recordings.book import index
 
 STANZA = """
 Package: {name}
@@ -27,7 +30,6 @@ Codename: {codename}
 LISTS = "/var/lib/apt/lists"
 SECURITY = f"{LISTS}/security.debian.org_debian-security_dists_bookworm-security"
 MAIN = f"{LISTS}/deb.debian.org_debian_dists_bookworm"
-FETCHED = "2026-11-23T06:11:00Z"
 
 APT_CONF = """APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";
@@ -57,8 +59,13 @@ def add_package(host: OverlayHost, name: str, version: str, *files: str) -> None
     host.run(f"cd / && {{ [ -z '{plain}' ] || md5sum {plain}; }} >{info}.md5sums")
 
 
-def fetch_lists(host: OverlayHost, stanzas: str, when: str = FETCHED) -> None:
-    """Let a host have lists of apt with these packages in the archive of security updates."""
+def fetch_lists(host: OverlayHost, stanzas: str, when: str = "") -> None:
+    """Let a host have lists of apt with these packages in the archive of security updates.
+
+    :param when: they were fetched; some hours before the recordings are judged, if left out.
+    """
+    judged = next(iter(index().values())).started
+    when = when or (judged - timedelta(hours=15)).isoformat()
     host.run(f"rm -rf {LISTS}/* && mkdir -p {LISTS}/partial")
     main = RELEASE.format(label="Debian", suite="oldstable", codename="bookworm")
     host.write(f"{MAIN}_InRelease", main)
