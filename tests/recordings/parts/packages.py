@@ -120,3 +120,8 @@ def rotten(host: OverlayHost) -> None:
     fetch_lists(host, offered("runc 1.1.5+ds1-1+deb12u9 amd64"))
     host.write("/etc/apt/apt.conf.d/20auto-upgrades", APT_CONF.format(security=""))
     timers(host, "disable --now")
+
+
+def plain(host: OverlayHost) -> None:
+    """Start what Debian's preset starts, and hosts with a systemd of their own leave out."""
+    timers(host, "enable --now")
