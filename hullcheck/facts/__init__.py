@@ -4,7 +4,9 @@
 from hullcheck.facts import (  # noqa: F401
     accounts,
     audit,
+    automatic,
     bundles,
+    compilers,
     containerd,
     containers,
     cri,
@@ -15,11 +17,15 @@ from hullcheck.facts import (  # noqa: F401
     doors,
     engine_files,
     engine_parts,
+    engine_programs,
     files,
+    floors,
     homes,
     images,
     interfaces,
     kernel,
+    kernels,
+    legacy,
     lsm,
     machine,
     mounts,
@@ -41,6 +47,7 @@ from hullcheck.facts import (  # noqa: F401
     swarm_parts,
     sysctl,
     umask,
+    updates,
 )
 from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 

@@ -7,7 +7,7 @@ runs is also to be seen among the processes, whoever started it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -25,16 +25,22 @@ UNITS = want(
 )
 UNIT_FILES = want("systemctl list-unit-files --full --no-legend --no-pager", meaning=(0, 1, 127))
 LINKS = want(
-    "find /etc/runlevels /etc/rc2.d /etc/rc3.d /etc/rc5.d -mindepth 1 ! -type d -print",
+    "find /etc/runlevels /run/openrc/started /etc/rc2.d /etc/rc3.d /etc/rc5.d"
+    " -mindepth 1 ! -type d -print",
     meaning=(0, 1),
 )
-"""OpenRC's runlevels, and System V's links (``S20name``)."""
+"""OpenRC's runlevels and what it has started, and System V's links (``S20name``)."""
 
-STARTED = frozenset({"enabled", "enabled-runtime", "generated", "alias", "indirect"})
-"""States of unit files that something starts by itself; systemctl(1), ``is-enabled``."""
+STARTED = frozenset({"enabled", "enabled-runtime", "generated", "alias"})
+"""States of unit files that something starts by itself; systemctl(1), ``is-enabled``. A unit that
+is ``indirect`` or ``static`` is started by another one, which says so itself."""
 
 _SUFFIXES = (".service", ".socket", ".timer", ".path", ".mount", ".target", ".automount")
-_LINK = re.compile(r"/etc/(?:runlevels/(?:default|boot|sysinit)/|rc[235]\.d/S\d\d)(?P<name>[^/]+)")
+_RUNLEVEL = re.compile("/etc/runlevels/(?!shutdown/)[^/]+/([^/]+)")
+_STARTED = re.compile("/run/openrc/started/([^/]+)")
+_SYSV = re.compile(r"/etc/rc[235]\.d/S\d\d([^/]+)")
+_COMPLAINT = re.compile(r"find: '?([^':]+)'?: (.*)")
+_ABSENT = "No such file or directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,21 @@ class Service:
         return self.name
 
 
+_ACTIVE = frozenset({"active", "reloading", "activating", "refreshing"})
+_NAMED = re.compile(r"[^\s/]+\.[a-z]+")
+
+
 def parse_units(answer: Answer) -> dict[str, bool]:
     """Return each unit that systemd has loaded, and whether it is active."""
     found = {}
     for line in lines_of(answer):
-        fields = line.replace("●", " ").split()
-        if len(fields) < 4:
+        # Before the name may stand a mark of one letter: of what failed, or is not found.
+        fields = re.sub(r"^\s*(?:\S )?\s*", "", line).split()
+        if not fields:
+            continue
+        if len(fields) < 4 or not _NAMED.fullmatch(fields[0]):
             raise Unknown(f"systemctl list-units: cannot understand {line[:80]!r}")
-        found[fields[0]] = fields[2] in ("active", "reloading", "activating")
+        found[fields[0]] = fields[2] in _ACTIVE
     return found
 
 
@@ -73,7 +86,9 @@ def parse_unit_files(answer: Answer) -> dict[str, str]:
     found = {}
     for line in lines_of(answer):
         fields = line.split()
-        if len(fields) < 2:
+        if not fields:
+            continue
+        if len(fields) < 2 or not _NAMED.fullmatch(fields[0]):
             raise Unknown(f"systemctl list-unit-files: cannot understand {line[:80]!r}")
         found[fields[0]] = fields[1]
     return found
@@ -98,9 +113,10 @@ class Services:
             raise Unknown(f"cannot tell whether {name} is started: no init system was found")
         if self.manager == "systemd" and not name.endswith(_SUFFIXES):
             name = f"{name}.service"
-        if name not in self._found and "@" in name:
-            return None
         return self._found.get(name)
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._found.values())
 
     def first(self, *names: str) -> Service | None:
         """Return the first of some services that is there: an active one before others."""
@@ -114,10 +130,23 @@ def services(host: Host) -> Services:
     booted, units, files, links = session_of(host).ask(BOOTED, UNITS, UNIT_FILES, LINKS)
     if booted.exit == 0:
         return Services("systemd", _of_systemd(units, files))
-    names = [found for line in lines_of(links) if (found := _LINK.fullmatch(line))]
-    if any(each[0].startswith("/etc/runlevels/") for each in names):
-        return Services("openrc", [Service(each["name"], None, True) for each in names])
-    return Services("sysv" if names else "", [Service(each["name"], None, True) for each in names])
+    paths = lines_of(links)
+    for line in links.evidence.stderr.decode("utf-8", "replace").splitlines():
+        complaint = _COMPLAINT.fullmatch(line)
+        if complaint is None or complaint[2] != _ABSENT:
+            raise Unknown(f"cannot tell which services are started: {line[:200]}")
+    if any(each.startswith("/etc/runlevels/") for each in paths):
+        enabled, active = _names(_RUNLEVEL, paths), _names(_STARTED, paths)
+        found = [
+            Service(name, name in active, name in enabled) for name in sorted({*enabled, *active})
+        ]
+        return Services("openrc", found)
+    names = _names(_SYSV, paths)
+    return Services("sysv" if names else "", [Service(name, None, True) for name in names])
+
+
+def _names(pattern: re.Pattern[str], paths: Iterable[str]) -> list[str]:
+    return sorted({found[1] for path in paths if (found := pattern.fullmatch(path))})
 
 
 def _of_systemd(units: Answer, files: Answer) -> list[Service]:

@@ -57,6 +57,11 @@ class Policy:
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     :param router_advertisements: whether hosts may take IPv6 addresses and routes from what
         routers announce on the network.
+    :param automatic_updates: whether hosts install security updates by themselves; false if the
+        site rolls them out in another way.
+    :param maximum_update_list_age: days that a host's lists of updates may be old and still tell;
+        apt's own timer can leave nearly two between.
+    :param services_allowed: old network services that hosts may run: tftp, rpcbind, cups …
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
     :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
@@ -100,6 +105,9 @@ class Policy:
     image_programs_allowed: tuple[str, ...] = ()
     minimum_engine_version: str | None = None
     router_advertisements: bool | None = None
+    automatic_updates: bool | None = None
+    maximum_update_list_age: int = 2
+    services_allowed: tuple[str, ...] = ()
     swarm: bool | None = None
     swarm_managers: int | None = None
     swarm_certificate_days: int = 90
