@@ -7,7 +7,7 @@ runs is also to be seen among the processes, whoever started it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from testinfra.host import Host
@@ -88,6 +88,9 @@ class Services:
     def __init__(self, manager: str, found: Iterable[Service]) -> None:
         self.manager = manager
         self._found = {each.name: each for each in found}
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._found.values())
 
     def get(self, name: str) -> Service | None:
         """Return a service; None if the host has none of that name.

@@ -52,6 +52,12 @@ class Policy:
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     :param router_advertisements: whether hosts may take IPv6 addresses and routes from what
         routers announce on the network.
+    :param audit_log_megabytes: how much of the audit log must stay on a host.
+    :param log_forwarders: programs, by file name, that send a host's logs off it, beyond those
+        whose settings are read.
+    :param runtime_sensors: programs that watch a host for intruders, beyond the known ones.
+    :param integrity_tools: programs that look for changed files, of which the site has seen that
+        they look at engines.
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
     :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
@@ -90,6 +96,10 @@ class Policy:
     image_programs_allowed: tuple[str, ...] = ()
     minimum_engine_version: str | None = None
     router_advertisements: bool | None = None
+    audit_log_megabytes: int | None = None
+    log_forwarders: tuple[str, ...] = ()
+    runtime_sensors: tuple[str, ...] = ()
+    integrity_tools: tuple[str, ...] = ()
     swarm: bool | None = None
     swarm_managers: int | None = None
     swarm_certificate_days: int = 90
