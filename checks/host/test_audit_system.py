@@ -176,11 +176,11 @@ def test_audit_boot(kernel: Kernel) -> None:
     queue is too short for it."""
     line = kernel.cmdline
     expect(line.get("audit", ("absent",))[-1], one_of=("1", "on"), what="audit= at boot")
-    limit = line.get("audit_backlog_limit", ("absent",))[-1]
-    if limit.isdecimal() and limit != "0":
-        expect(int(limit), at_least=BACKLOG, what="audit_backlog_limit= at boot")
-    else:
-        expect(limit, equals="0", what="audit_backlog_limit= at boot (0 is no limit)")
+    limit = line.get("audit_backlog_limit", ("64",))[-1]
+    if not limit.isdecimal():
+        raise Unknown(f"audit_backlog_limit= at boot is {limit[:40]!r}")
+    if int(limit):
+        expect(int(limit), at_least=BACKLOG, what="audit_backlog_limit= at boot (64 by default)")
 
 
 @control(

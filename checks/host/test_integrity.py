@@ -53,7 +53,7 @@ def test_file_integrity(
     named = running_programs(integrity.host, policy.integrity_tools).found
     if working and not missed:
         expect(missed, equals=[], what="files of engines that nothing looks at")
-    elif [each for each in named if not each.contained]:
+    elif [each for each in named if each.of_host]:
         expect(named[0].name, one_of=policy.integrity_tools, what="what looks for changes")
     elif integrity.opaque:
         raise Manual(
@@ -63,6 +63,7 @@ def test_file_integrity(
         raise Unknown(integrity.doubt or next(each.doubt for each in working if each.doubt))
     else:
         troubles = [each.trouble for each in integrity.tools if each.trouble]
+        troubles += ["nothing that looks for changed files runs"] * (not integrity.tools)
         expect([*troubles, *missed], equals=[], what="files of engines that nothing looks at")
 
 

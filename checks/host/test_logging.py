@@ -66,7 +66,7 @@ def test_logs_remote(loggers: Loggers, policy: Policy) -> None:
     named = [
         str(each)
         for each in running_programs(loggers.host, policy.log_forwarders).found
-        if loggers.reads_logs(each)
+        if each.of_host or (each.contained and loggers.reads_logs(each))
     ]
     if whole or named:
         expect([*whole, *named], contains=(whole + named)[0], what="ways of the log off the host")
@@ -95,7 +95,7 @@ def test_container_log_bounded(container: Container) -> None:
     program in a loop, or an attacker who makes it print, fills that disk and stops every other
     container and the host's own log."""
     limit = limit_of(container)
-    _expect_bounded(limit, "the log")
+    _expect_bounded(limit, "size of the log")
 
 
 @control(
@@ -109,7 +109,7 @@ def test_engine_log_bounded(engine: Engine) -> None:
     """Nobody thinks of the log's size when a container is started. The engine's own default
     keeps everything that is printed, for as long as the container lives."""
     limit = new_bound(engine)
-    _expect_bounded(limit, "the log of a new container")
+    _expect_bounded(limit, "size of a new container's log")
 
 
 def _expect_bounded(limit: str, what: str) -> None:

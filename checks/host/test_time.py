@@ -26,7 +26,11 @@ def test_clock_keeper(clock: Clock) -> None:
         raise Manual("see that the machine below keeps this host's clock right", clock.guests)
     if not names and clock.sight.doubt:
         raise Unknown(clock.sight.doubt)
-    expect(len(names), equals=1, what=f"how many programs set the clock ({', '.join(names)})")
+    expect(len(names), equals=1, what=f"number of programs that set the clock{_shown(names)}")
+
+
+def _shown(names: list[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""
 
 
 @control(

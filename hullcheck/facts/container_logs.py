@@ -23,13 +23,13 @@ from hullcheck.transport import session_of
 
 __all__ = ["BOUNDED", "UNBOUNDED", "docker_bound", "limit_of", "new_bound"]
 
-UNBOUNDED, BOUNDED = "no limit", "bounded"
+UNBOUNDED, BOUNDED = "unlimited", "bounded"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)i?b?", re.IGNORECASE)
 _IN_FILES = ("json-file", "k8s-file")
 
 
 def docker_bound(driver: str, options: Mapping[str, Any]) -> str:
-    """Return the limit of a log of Docker's: a size, "bounded" or "no limit".
+    """Return the limit of a log of Docker's: a size, "bounded" or "unlimited".
 
     :raises NotApplicable: the driver writes no file of the engine's own.
     :raises Unknown: the limit is no size.

@@ -50,7 +50,8 @@ OPAQUE = ("osqueryd", "samhain", "auditbeat", "elastic-endpoint", "fsverity-moni
 """Programs that may look for changes; of what is not read here."""
 
 _RUN = re.compile(
-    r"(?:^|[\s;&|(/'\"=])(?:aide(?:\.wrapper|-check)?|dailyaidecheck)(?=[\s;&|)'\"]|$)"
+    r"(?:^|[\s;&|('\"]|bin/)(?:aide\.wrapper|aide-check|dailyaidecheck"
+    r"|aide(?=\s[^;|&]*(?:--check|--update|-C\b|-u\b)|\s*(?:$|[|>;&])))"
 )
 
 
@@ -97,7 +98,7 @@ def integrity(host: Host) -> Integrity:
     session.foresee(*WANTS)
     Files(host).foresee(DATABASES)
     sight = running_programs(host, [*SYSCHECKS, *OPAQUE])
-    opaque = [str(each) for each in sight.named(OPAQUE) if not each.contained]
+    opaque = [str(each) for each in sight.named(OPAQUE) if each.of_host]
     tools, doubt = [], sight.doubt
     installed = session.ask(INSTALLED)[0].text.splitlines()
     if any(each.endswith("/tripwire") for each in installed):
@@ -195,18 +196,16 @@ def _no_schedule(host: Host, cron: dict[str, str | Unknown]) -> str:
         "aide" in each.name and each.name.endswith(".timer") and each.active for each in services
     ):
         return ""
-    for path, text in cron.items():
+    for text in cron.values():
         for line in (known(text) or "").splitlines():
             command = line.strip()
             if not command.startswith("#") and _RUN.search(command.partition(" #")[0]):
                 return ""
-        if "aide" in path.rpartition("/")[2] and "/cron.d/" not in path:
-            return ""
     return "AIDE is never run: no timer and no cron job does"
 
 
 def _syscheck(host: Host) -> Iterator[Tool]:
-    running = running_programs(host, SYSCHECKS).found
+    running = [each for each in running_programs(host, SYSCHECKS).found if each.of_host]
     if not running:
         return
     files = conf_files(host, CONFIGURED)

@@ -44,7 +44,8 @@ CONFIGURED = conf_want(_PLACES, ("*.conf", "*.frule", "*.rsyslog"))
 NAME = want("cat /proc/sys/kernel/hostname")
 
 MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
-LOGS = ("/var/log", "/run/log/journal", "/var/lib/docker/containers")
+OWN_LOGS = ("/var/log", "/run/log/journal")
+LOGS = (*OWN_LOGS, "/var/lib/docker/containers")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Loggers:
     @property
     def daemons(self) -> list[Running]:
         """Those of the host that take its messages."""
-        return [each for each in self.sight.named(DAEMONS) if not each.contained]
+        return [each for each in self.sight.named(DAEMONS) if each.of_host]
 
     def runs(self, name: str) -> bool:
         return any(each.name == name for each in self.daemons)
@@ -113,14 +114,17 @@ class Loggers:
         if answer.exit:
             return False
         host: MountTable = get(self.host, "mounts")
-        places = [found for each in LOGS if (found := place_of(host, each))]
         return any(
-            mount.device == place.device
-            and (within(mount.root, place.path) or (
-                within(place.path, mount.root) and mount.target not in ("/", "/dev")
-            ))
-            for mount in parse_mountinfo(answer.text) for place in places
-        )  # fmt: skip
+            mount.device == place.device and _shows(mount.root, place.path, path)
+            for path in LOGS
+            if (place := place_of(host, path))
+            for mount in parse_mountinfo(answer.text)
+        )
+
+
+def _shows(root: str, place: str, path: str) -> bool:
+    """Whether a mount of a directory shows logs: of the engine's files every container has some."""
+    return within(place, root) or (path in OWN_LOGS and within(root, place))
 
 
 @provide

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from testinfra.host import Host
 
-from hullcheck.facts.docker.candidates import parse_programs, program_name
+from hullcheck.facts.docker.candidates import containers_of, parse_programs, program_name
 from hullcheck.facts.docker.search import PROGRAMS
 from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import get
@@ -21,10 +21,13 @@ from hullcheck.transport import session_of
 __all__ = ["BOXES", "Running", "Sight", "running_programs"]
 
 COMM = 15
+UNITS = {"rsyslogd": "rsyslog", "chronyd": "chrony"}
+"""Services that are called otherwise than their programs."""
+
 BOXES = ("busybox", "toybox")
 """Programs that are many, told apart by their name as a process."""
 
-_UNIT = re.compile(r"/system\.slice/(?:[^/]+\.slice/)*[^/]+\.service")
+_UNIT = re.compile(r"/system\.slice/(?:[^/]+\.slice/)*([^/@]+)(?:@[^/]*)?\.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,20 @@ class Running:
     """A program that runs.
 
     :param path: in its own root; empty if only root may see it.
-    :param contained: whether it has a pid namespace of its own, so is no program of the host's.
+    :param contained: whether it is in a container, and so no program of the host's.
+    :param served: whether a unit of the system's started it.
     """
 
     process: Process
     name: str
     path: str
     contained: bool
+    served: bool = False
+
+    @property
+    def of_host(self) -> bool:
+        """Whether it is a service of the host's, and not what some user has started."""
+        return not self.contained and (self.served or self.process.uids[1] == 0)
 
     def __str__(self) -> str:
         where = ", in a container" if self.contained else ""
@@ -68,12 +78,10 @@ def running_programs(host: Host, names: Iterable[str], scripts: Iterable[str] = 
         process.
     :raises Unknown: processes are hidden.
     """
-    full = {each[:COMM]: each for each in names}
-    wanted, scripted = frozenset(full.values()), frozenset(scripts)
+    wanted, scripted = frozenset(names), frozenset(scripts)
     programs = parse_programs(session_of(host).ask(PROGRAMS)[0])
     processes: Processes = get(host, "processes")
     first = processes.get(1)
-    depth = len(first.nspid) if first else 1
     found, doubt = [], ""
     for process in processes:
         path = programs.get(process.pid, "").removesuffix(" (deleted)")
@@ -83,14 +91,36 @@ def running_programs(host: Host, names: Iterable[str], scripts: Iterable[str] = 
         name = own if own in wanted else ""
         if process.name in scripted and own:
             name = process.name
-        elif own in BOXES or (not path and _of_unit(process)):
-            name = full.get(process.name, "")
-        elif not path and process.name in full:
-            doubt = f"whose program {process} is cannot be seen; it needs root"
+        elif own in BOXES:
+            name = process.name if process.name in wanted else ""
+        elif not path and (likely := [each for each in wanted if each[:COMM] == process.name]):
+            name = _of_unit(process, likely)
+            doubt = doubt if name else f"whose program {process} is cannot be seen; it needs root"
         if name:
-            found.append(Running(process, name, path, len(process.nspid) > depth))
+            served = bool(_units(process))
+            inside = _contained(process, first, served)
+            found.append(Running(process, name, path, inside, served))
     return Sight(tuple(sorted(found, key=lambda each: each.process.pid)), doubt)
 
 
-def _of_unit(process: Process) -> bool:
-    return any(_UNIT.fullmatch(path) for path in process.cgroups.values())
+def _units(process: Process) -> set[str]:
+    """Return the services of systemd's whose cgroup a process is in; no container's is."""
+    return {found[1] for path in process.cgroups.values() if (found := _UNIT.fullmatch(path))}
+
+
+def _contained(process: Process, first: Process | None, served: bool) -> bool:
+    """Whether a process is in a container, one with the host's pid namespace too.
+
+    Services may have a mount namespace of their own, and so has a container.
+    """
+    if len(process.nspid) > (len(first.nspid) if first else 1) or containers_of(process):
+        return True
+    here, there = process.spaces.get("mnt"), first.spaces.get("mnt") if first else None
+    return here is not None and there is not None and here != there and not served
+
+
+def _of_unit(process: Process, names: Collection[str]) -> str:
+    """Return which of some names a process has by the unit that started it; empty if by none."""
+    units = _units(process)
+    same = [each for each in names if units & {each, UNITS.get(each, each)}]
+    return same[0] if same else (min(names) if units and len(names) == 1 else "")
