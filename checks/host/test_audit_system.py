@@ -7,7 +7,7 @@ from hullcheck.facts.audit import Audit
 from hullcheck.facts.audit_calls import call_gaps
 from hullcheck.facts.auditd import AuditDaemon, locked_at_boot
 from hullcheck.facts.engine_paths import EnginePaths, has_docker
-from hullcheck.facts.files import Files
+from hullcheck.facts.files import File, Files
 from hullcheck.facts.kernel import Kernel
 from hullcheck.inventory.policy import Policy
 
@@ -138,7 +138,10 @@ def test_audit_privileged_programs(audit: Audit, files: Files) -> None:
     """newuidmap, newgidmap, mount and fusermount act as root for whoever runs them. They are how
     a user gets a namespace with many user ids, and a container that no engine knows. Programs
     of services have no login, so rules for users who logged in leave them out."""
-    found = {file.resolved: file for file in files.all(GAINS) if file.exists}
+    found: dict[str, File] = {}
+    for file in files.all(GAINS):
+        if file.exists:
+            found.setdefault(file.resolved, file)
     none = "none of these programs is installed"
     expect_recorded(audit, list(found.values()), "x", none)
 

@@ -9,6 +9,15 @@ from hullcheck.facts.audit_rules import Rule
 
 __all__ = ["call_gaps"]
 
+MOUNTS = frozenset({"mount", "move_mount"})
+"""Calls that name files; of the others a rule for a file can hide nothing."""
+
+STORES = (
+    "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/run/containerd",
+    "/run/docker", "/run/containers", "/run/user", "/var/lib/kubelet", "/var/lib/rancher",
+)  # fmt: skip
+"""Where engines mount, all day long."""
+
 
 def call_gaps(audit: Audit, calls: Iterable[str], exempt: Collection[str] = ()) -> list[str]:
     """Return which of some system calls are not recorded whoever makes them.
@@ -56,10 +65,16 @@ def _speaks_of(rule: Rule, call: str, arch: str) -> bool:
     """Whether a rule may match a call; one by permissions is for calls that touch files."""
     if rule.list != "exit" or arch not in rule.arches or rule.perms is not None:
         return False
+    if rule.action == "never" and rule.path and not (call in MOUNTS and _of_host(rule.path)):
+        return False
     named = rule.calls is None or call in rule.calls
     # auditctl prints the numbers of calls that it has no names for.
     unnamed = rule.action == "never" and any(each.isdecimal() for each in rule.calls or ())
     return named or unnamed
+
+
+def _of_host(path: str) -> bool:
+    return not any(f"{path}/".startswith(f"{each}/") for each in STORES)
 
 
 def _what(pairs: list[tuple[str, str]], arches: Collection[str]) -> str:

@@ -59,7 +59,9 @@ CONFIG = (
 
 _NAMED = " -o ".join(f"-name {name}" for name in (*OF_DOCKER, *OF_OTHERS))
 INSTALLED = want(
-    f"find -H {' '.join((*PLACES, *ALSO))} -maxdepth 1 \\( {_NAMED} \\) -print", meaning=(0, 1)
+    f"find -H {' '.join((*PLACES, *ALSO))} -mindepth 1 -maxdepth 1 ! -type d"
+    f" \\( {_NAMED} \\) -print",
+    meaning=(0, 1),
 )
 CONFIGURED = want(
     f"find -H {' '.join((*CONFIG, *CONTAINERD, *PLUGINS))} -maxdepth 0 -print", meaning=(0, 1)

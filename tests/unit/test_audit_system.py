@@ -75,6 +75,13 @@ CALLS: dict[str, tuple[str, list[str], str, str]] = {
         "modules", ["-a never,exit -S adjtimex", *both(MODULES)], "pass", ""),
     "an exclusion of files": (
         "modules", ["-a never,exit -S all -F dir=/x -F perm=wa", *both(MODULES)], "pass", ""),
+    "an exclusion of an engine's data": (
+        "escapes", ["-a never,exit -S all -F dir=/var/lib/docker/overlay2", *both(ESCAPES)],
+        "pass", ""),
+    "an exclusion of all files": (
+        "escapes", ["-a never,exit -S all -F dir=/", *both(ESCAPES)], "fail", "hides mount"),
+    "an exclusion of a file": (
+        "modules", ["-a never,exit -S all -F path=/usr/sbin/dockerd", *both(MODULES)], "pass", ""),
     "a file's own rule": ("modules", ["-w /usr/bin/kmod -p x -k modules"], "fail", "no rule"),
     "no record of calls": (
         "modules", ["-a always,exclude -F msgtype=SYSCALL", *both(MODULES)], "fail", "keeps"),

@@ -173,7 +173,7 @@ CASES: dict[str, tuple[Host, str]] = {
         host(**{**AIDE, "units": "", "cron": "/etc/crontab:#0 5 * * * root aide --check\n"}),
         "fail"),
     "its directory is cleaned by cron": (
-        host(**{**AIDE, "units": "", "cron": "/etc/crontab:0 5 * * * root rm -r /var/log/aide *\n"}),
+        host(**{**AIDE, "units": "", "cron": "/etc/crontab:0 5 * * * root rm -r /var/log/aide\n"}),
         "fail"),
     "AIDE never": (host(**{**AIDE, "units": ""}), "fail"),
     "AIDE's timer does not wait": (
