@@ -102,7 +102,10 @@ def audit_daemon(host: Host) -> AuditDaemon:
     answer = session.ask(read(path))[0]
     if answer.exit:
         raise Unknown(f"{path} cannot be read: {answer.complaint}; it may need root")
-    return AuditDaemon(host, parse_auditd(answer.text))
+    found = parse_auditd(answer.text)
+    if not found:
+        raise Unknown(f"{path} says nothing, and auditd runs")
+    return AuditDaemon(host, found)
 
 
 def locked_at_boot(audit: Audit) -> bool | None:

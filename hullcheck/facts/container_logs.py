@@ -113,4 +113,9 @@ def _of_podman(engine: Podman) -> str:
 
 def _systemd(host: Host) -> bool:
     """Whether Podman takes journald where nobody says otherwise: if systemd runs the host."""
-    return session_of(host).ask(BOOTED)[0].exit == 0
+    answer = session_of(host).ask(BOOTED)[0]
+    if answer.exit == 0 and answer.text.strip() == "/run/systemd/system":
+        return True
+    if answer.exit and answer.complaint.endswith("No such file or directory"):
+        return False
+    raise Unknown("it cannot be told whether systemd runs the host")

@@ -19,7 +19,7 @@ from hullcheck.facts.files import File, Files
 from hullcheck.facts.processes import Processes
 from hullcheck.facts.registry import get, provide
 from hullcheck.facts.texts import lines_of
-from hullcheck.transport import Answer, session_of, want
+from hullcheck.transport import Answer, CannotAnswer, session_of, want
 
 __all__ = ["EnginePaths", "engine_paths"]
 
@@ -57,14 +57,15 @@ CONFIG = (
       for end in ("", ".d")),
 )  # fmt: skip
 
+END = "= end"
+
 _NAMED = " -o ".join(f"-name {name}" for name in (*OF_DOCKER, *OF_OTHERS))
 INSTALLED = want(
     f"find -H {' '.join((*PLACES, *ALSO))} -mindepth 1 -maxdepth 1 ! -type d"
-    f" \\( {_NAMED} \\) -print",
-    meaning=(0, 1),
+    f" \\( {_NAMED} \\) -print; echo '{END}'",
 )
 CONFIGURED = want(
-    f"find -H {' '.join((*CONFIG, *CONTAINERD, *PLUGINS))} -maxdepth 0 -print", meaning=(0, 1)
+    f"find -H {' '.join((*CONFIG, *CONTAINERD, *PLUGINS))} -maxdepth 0 -print; echo '{END}'"
 )
 
 _ABSENT = ("No such file or directory", "Not a directory")
@@ -101,7 +102,7 @@ def engine_paths(host: Host) -> EnginePaths:
     processes: Processes = get(host, "processes")
     names = frozenset((*OF_DOCKER, *OF_OTHERS))
     own = {each.pid for each in processes if len(each.nspid) < 2}
-    paths = [*lines_of(installed), *lines_of(configured)]
+    paths = [*_paths(installed), *_paths(configured)]
     paths += [
         path.removesuffix(" (deleted)")
         for pid, path in sorted(parse_programs(running).items())
@@ -124,6 +125,13 @@ def _kind(path: str) -> str:
         if path in places:
             return kind
     return "docker" if path.rpartition("/")[2] in OF_DOCKER else "programs"
+
+
+def _paths(answer: Answer) -> list[str]:
+    *found, last = lines_of(answer) or [""]
+    if last != END or not all(each.startswith("/") for each in found):
+        raise CannotAnswer(f"{answer.want.command[:60]}…: the search did not come to its end")
+    return found
 
 
 def _once(files: Files, paths: Iterable[str]) -> dict[str, File]:

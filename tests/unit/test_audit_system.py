@@ -16,11 +16,11 @@ from hullcheck import facts
 from hullcheck.control import Unknown, control_of
 from hullcheck.facts.audit_rules import enabling
 from hullcheck.facts.auditd import LOG, AuditDaemon, parse_auditd
-from hullcheck.facts.engine_paths import CONFIGURED, INSTALLED, EnginePaths, engine_paths
+from hullcheck.facts.engine_paths import CONFIGURED, END, INSTALLED, EnginePaths, engine_paths
 from hullcheck.facts.files import Files
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
-from hullcheck.transport import read, session_of
+from hullcheck.transport import CannotAnswer, read, session_of
 from hullcheck.verdict import Verdict
 from tests.unit.audit_fake import NO_FILES, NO_TOOL, STATUS, host_like
 from tests.unit.fake import Reply
@@ -156,8 +156,8 @@ def test_programs_and_settings_of_engines(tmp_path: Path) -> None:
 def test_where_engines_lie() -> None:
     absent = "find: '/opt/bin': No such file or directory\n"
     answers: dict[str, Reply] = {
-        INSTALLED.command: (1, "/usr/bin/podman\n/usr/bin/crun\n", absent),
-        CONFIGURED.command: (1, "/etc/containers\n/opt/cni/bin\n", absent),
+        INSTALLED.command: (0, f"/usr/bin/podman\n/usr/bin/crun\n{END}\n", absent),
+        CONFIGURED.command: (0, f"/etc/containers\n/opt/cni/bin\n{END}\n", absent),
     }
     there = {"/usr/bin/podman": "81ed", "/usr/bin/crun": "81ed", "/srv/k/kubelet": "81ed",
              "/etc/containers": "41ed", "/opt/cni/bin": "41ed"}  # fmt: skip
@@ -170,8 +170,13 @@ def test_where_engines_lie() -> None:
         ["/opt/cni/bin"], ["/etc/containers"],
     )  # fmt: skip
     assert found.hidden == ""
-    answers[INSTALLED.command] = (1, "", "find: '/var/lib/rancher': Permission denied\n")
+    denied = "find: '/var/lib/rancher': Permission denied\n"
+    answers[INSTALLED.command] = (0, f"{END}\n", denied)
     assert "may need root" in engine_paths(host_running([], answers)).hidden
+    for damage in ("", "/usr/bin/podman\n", f"garbage\n{END}\n"):
+        answers[INSTALLED.command] = damage
+        with pytest.raises(CannotAnswer):
+            engine_paths(host_running([], answers))
 
 
 def test_rules_that_are_locked() -> None:

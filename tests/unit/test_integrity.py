@@ -133,8 +133,8 @@ def host(
     also: dict[str, Reply] = {
         CONFIGURED.command: files, INSTALLED.command: (1, installed), CRON.command: cron,
         MAPPED.command: mapped, APPRAISED.command: appraised,
-        places.INSTALLED.command: (1, f"{found[0]}\n" if found[0] else ""),
-        places.CONFIGURED.command: (1, f"{found[1]}\n" if found[1] else ""),
+        places.INSTALLED.command: f"{found[0]}\n{places.END}\n".lstrip("\n"),
+        places.CONFIGURED.command: f"{found[1]}\n{places.END}\n".lstrip("\n"),
     }  # fmt: skip
     return host_running(procs, also, there=there, **more)
 

@@ -234,7 +234,8 @@ def test_a_container_keeps_what_it_was_made_with(config: Any, wanted: str) -> No
     ],
 )  # fmt: skip
 def test_podmans_default(values: dict[str, Any], systemd: bool, wanted: Any) -> None:
-    made = host_with({BOOTED.command: "" if systemd else (1, "")})
+    gone = (1, "", f"stat: x: {NO_FILE}")
+    made = host_with({BOOTED.command: "/run/systemd/system\n" if systemd else gone})
     engine = Podman(made, SimpleNamespace(name="root", uid=0))  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Podman, "settings", Settings({"containers": values}, {}))
