@@ -42,6 +42,7 @@ def test_file_integrity(
         and all(integrity.sealed.covers(each, False) for each in programs)
     ):
         expect("cannot be changed", equals="cannot be changed", what="programs of engines")
+        _all_seen(engine_paths)
         return
     working = [each for each in integrity.tools if not each.trouble]
     missed = [
@@ -53,6 +54,7 @@ def test_file_integrity(
     named = running_programs(integrity.host, policy.integrity_tools).found
     if working and not missed:
         expect(missed, equals=[], what="files of engines that nothing looks at")
+        _all_seen(engine_paths)
     elif [each for each in named if each.of_host]:
         expect(named[0].name, one_of=policy.integrity_tools, what="what looks for changes")
     elif integrity.opaque:
@@ -65,6 +67,11 @@ def test_file_integrity(
         troubles = [each.trouble for each in integrity.tools if each.trouble]
         troubles += ["nothing that looks for changed files runs"] * (not integrity.tools)
         expect([*troubles, *missed], equals=[], what="files of engines that nothing looks at")
+
+
+def _all_seen(paths: EnginePaths) -> None:
+    if paths.hidden:
+        raise Unknown(paths.hidden)
 
 
 def _there(found: list[File]) -> list[File]:

@@ -29,7 +29,7 @@ AIDES = ("/etc/aide/aide.conf", "/etc/aide.conf", "/usr/local/etc/aide.conf")
 OSSEC = ("/var/ossec/etc/ossec.conf", "/var/ossec/etc/shared/agent.conf")
 CONFIGURED = conf_want((*AIDES, "/etc/aide/aide.conf.d", *OSSEC), ("*",))
 INSTALLED = want(
-    "stat -L -c %n /usr/bin/aide /usr/sbin/aide /usr/local/bin/aide /usr/sbin/tripwire"
+    "stat -L -c %n / /usr/bin/aide /usr/sbin/aide /usr/local/bin/aide /usr/sbin/tripwire"
     " /usr/bin/tripwire",
     meaning=(0, 1),
 )
@@ -41,7 +41,8 @@ CRON = want(
     meaning=(0, 1, 2),
 )
 MAPPED = want("grep -H '' /sys/block/dm-*/dev /sys/block/dm-*/dm/uuid", meaning=(0, 1, 2))
-APPRAISED = want("grep -H '' /sys/kernel/security/ima/policy", meaning=(0, 1, 2))
+POLICY, SITE_POLICY = "/sys/kernel/security/ima/policy", "/etc/ima/ima-policy"
+APPRAISED = want(f"grep -H '' {POLICY} {SITE_POLICY}", meaning=(0, 1, 2))
 WANTS = (INSTALLED, CRON, MAPPED, APPRAISED, CONFIGURED)
 
 DATABASES = ("/var/lib/aide/aide.db", "/var/lib/aide/aide.db.gz")
@@ -100,8 +101,7 @@ def integrity(host: Host) -> Integrity:
     sight = running_programs(host, [*SYSCHECKS, *OPAQUE])
     opaque = [str(each) for each in sight.named(OPAQUE) if each.of_host]
     tools, doubt = [], sight.doubt
-    installed = session.ask(INSTALLED)[0].text.splitlines()
-    if any(each.endswith("/tripwire") for each in installed):
+    if any(each.endswith("/tripwire") for each in _installed(host)):
         opaque.append("tripwire")
     for reader in (_verity, _ima, _aide, _syscheck):
         try:
@@ -109,6 +109,14 @@ def integrity(host: Host) -> Integrity:
         except (Unknown, CannotAnswer) as reason:
             doubt = doubt or str(reason)
     return Integrity(tuple(tools), tuple(opaque), doubt, host)
+
+
+def _installed(host: Host) -> list[str]:
+    """Return which tools are installed. :raises CannotAnswer: that was not told."""
+    found = session_of(host).ask(INSTALLED)[0].text.splitlines()
+    if found[:1] != ["/"]:
+        raise CannotAnswer("which tools are installed that look for changes cannot be told")
+    return found
 
 
 def _verity(host: Host) -> Iterator[Tool]:
@@ -136,9 +144,7 @@ def _verity(host: Host) -> Iterator[Tool]:
 def _ima(host: Host) -> Iterator[Tool]:
     """Appraisal refuses what has a wrong hash or signature; measuring alone stops nothing
     (kernel.org, ABI/testing/ima_policy)."""
-    answer = session_of(host).ask(APPRAISED)[0]
-    text = known(texts(answer).get("/sys/kernel/security/ima/policy")) or ""
-    rules = [line.split() for line in text.splitlines() if line.startswith("appraise ")]
+    rules = [line.split() for line in _ima_policy(host) if line.startswith("appraise ")]
     boot = get(host, "kernel").cmdline.get("ima_appraise", ("enforce",))[-1]
     if not rules or boot in ("off", "log", "fix"):
         return
@@ -154,10 +160,28 @@ def _ima(host: Host) -> Iterator[Tool]:
     yield Tool("IMA", covers)
 
 
+def _ima_policy(host: Host) -> list[str]:
+    """Return the rules of IMA. Many kernels show them to nobody; what loads some then tells.
+
+    :raises Unknown: some may be loaded.
+    """
+    swept = texts(session_of(host).ask(APPRAISED)[0])
+    loaded = swept.get(POLICY)
+    if not isinstance(loaded, Unknown):
+        return (loaded or "").splitlines()
+    line = get(host, "kernel").cmdline
+    named = [each for value in line.get("ima_policy", ()) for each in value.split("|")]
+    if "appraise_tcb" in named:
+        return ["appraise fowner=0"]
+    if "ima_appraise_tcb" in line or swept.get(SITE_POLICY) is not None:
+        raise loaded
+    return []
+
+
 def _aide(host: Host) -> Iterator[Tool]:
     session = session_of(host)
-    installed, cron, *_ = session.ask(*WANTS)
-    if not any(each.endswith("/aide") for each in installed.text.splitlines()):
+    _, cron, *_ = session.ask(*WANTS)
+    if not any(each.endswith("/aide") for each in _installed(host)):
         return
     files: ConfFiles = conf_files(host, CONFIGURED)
     first = next((path for path in AIDES if files.text(path) is not None), "")

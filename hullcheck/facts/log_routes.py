@@ -78,4 +78,5 @@ def selects(selector: str) -> bool:
             if name in LOGINS:
                 names = LOGINS - {"*"} if name == "*" else {name}
                 taken.update(dict.fromkeys(names, priority.strip().lower() in ALL))
-    return taken.get("authpriv", False) or taken.get("auth", False)
+    # su, sudo and PAM are authpriv; some systems' sshd is auth.
+    return taken.get("authpriv", False) and taken.get("auth", True)

@@ -19,7 +19,7 @@ SENSORS = (
     "dragent", "sysdig-agent", "falcon-sensor", "falcon-sensor-bpf", "falcond", "wdavdaemon",
     "s1-agent", "sentineld", "cbagentd", "cbdaemon", "ds_agent", "ds_am", "xagt", "twistlock",
     "defender", "system-probe", "security-agent", "bdsecd", "kesl", "trellix-agent", "taegis",
-    "uptycs-osqueryd", "orbital", "cortex-xdr", "pmd", "traps_pmd", "sophos_threat_detector",
+    "uptycs-osqueryd", "cortex-xdr", "traps_pmd", "sophos_threat_detector",
 )  # fmt: skip
 
 RIGHTS = frozenset({

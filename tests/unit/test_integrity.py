@@ -131,7 +131,7 @@ def host(
 ) -> Host:
     files = conf_reply(conf or {}) if conf is None or isinstance(conf, Mapping) else conf
     also: dict[str, Reply] = {
-        CONFIGURED.command: files, INSTALLED.command: (1, installed), CRON.command: cron,
+        CONFIGURED.command: files, INSTALLED.command: (1, f"/\n{installed}"), CRON.command: cron,
         MAPPED.command: mapped, APPRAISED.command: appraised,
         places.INSTALLED.command: f"{found[0]}\n{places.END}\n".lstrip("\n"),
         places.CONFIGURED.command: f"{found[1]}\n{places.END}\n".lstrip("\n"),
@@ -203,6 +203,15 @@ CASES: dict[str, tuple[Host, str]] = {
     "IMA of what runs": (host(appraised=f"{IMA}appraise func=BPRM_CHECK fowner=0\n"), "fail"),
     "IMA that only looks": (
         host(appraised=f"{IMA}appraise fowner=0\n", boot="ima_appraise=log"), "fail"),
+    "IMA, which this kernel shows to nobody": (
+        host(appraised=(2, "", "grep: /sys/kernel/security/ima/policy: Permission denied\n")),
+        "fail"),
+    "IMA from the boot line": (
+        host(appraised=(2, "", "grep: /sys/kernel/security/ima/policy: Permission denied\n"),
+             boot="ima_policy=tcb|appraise_tcb"), "pass"),
+    "IMA from a file, unseen": (
+        host(appraised=(2, "/etc/ima/ima-policy:appraise fowner=0\n",
+                        "grep: /sys/kernel/security/ima/policy: Permission denied\n")), "unknown"),
     "IMA measures": (host(appraised=f"{IMA}measure func=BPRM_CHECK\n"), "fail"),
     "osquery": (host(Proc(60, "/opt/osquery/bin/osqueryd")), "manual"),
     "tripwire": (host(installed="/usr/sbin/tripwire\n"), "manual"),
