@@ -13,9 +13,12 @@ __all__ = ["Aide", "parse_aide"]
 
 CHECKSUMS = frozenset({
     "md5", "sha1", "sha256", "sha512", "rmd160", "tiger", "haval", "gost", "whirlpool",
-    "stribog256", "stribog512", "sha512_256", "sha3_256", "sha3_512", "H", "R",
+    "stribog256", "stribog512", "sha512_256", "sha3_256", "sha3_512",
 })  # fmt: skip
-"""What tells that the content has changed; ``R`` and ``H`` are groups that hold some."""
+"""What tells that the content has changed."""
+
+GROUPS = {"R": frozenset({"md5", "p", "i", "n", "u", "g", "s", "m", "c"}), "H": CHECKSUMS}
+"""The groups with a checksum that need no definition (``aide --version``)."""
 
 OPTIONS = frozenset({
     "database", "database_in", "database_out", "database_new", "database_attrs", "verbose",
@@ -48,7 +51,7 @@ class Aide:
     """
 
     options: dict[str, str] = field(default_factory=dict)
-    groups: dict[str, frozenset[str]] = field(default_factory=dict)
+    groups: dict[str, frozenset[str]] = field(default_factory=lambda: dict(GROUPS))
     rules: list[_Rule] = field(default_factory=list)
     defines: dict[str, str] = field(default_factory=dict)
     doubt: str = ""
@@ -63,15 +66,16 @@ class Aide:
     def covers(self, path: str, kind: str = "f") -> bool:
         """Whether a change of a file's content is noticed.
 
-        A rule that begins with ``!`` or ``-`` takes out what it matches, and what lies below.
+        A rule that begins with ``!`` or ``-`` takes out what it matches, and what lies below
+        unless it is for some kinds of file only.
         """
         parts = path.split("/")
         above = ["/".join(parts[:count]) or "/" for count in range(1, len(parts))]
         for rule in self.rules:
             if rule.kind in "!-":
                 own = (not rule.types or kind in rule.types) and rule.pattern.match(path)
-                over = not rule.types or "d" in rule.types
-                if own or (over and any(rule.pattern.fullmatch(each) for each in above)):
+                over = not rule.types and any(rule.pattern.fullmatch(each) for each in above)
+                if own or over:
                     return False
         return any(
             rule.pattern.fullmatch(path) if rule.kind == "=" else rule.pattern.match(path)
