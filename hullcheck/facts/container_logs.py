@@ -26,6 +26,8 @@ __all__ = ["BOUNDED", "UNBOUNDED", "docker_bound", "limit_of", "new_bound"]
 UNBOUNDED, BOUNDED = "unlimited", "bounded"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)i?b?", re.IGNORECASE)
 _IN_FILES = ("json-file", "k8s-file")
+_ELSEWHERE = ("journald", "none", "null", "off", "passthrough", "passthrough-tty", "syslog")
+"""What else conmon(8) knows."""
 
 
 def docker_bound(driver: str, options: Mapping[str, Any]) -> str:
@@ -56,26 +58,28 @@ def limit_of(container: Container) -> str:
         if not isinstance(told, Mapping) or not told.get("Type"):
             raise Unknown("the engine does not tell the container's log driver")
         return docker_bound(str(told["Type"]), told.get("Config") or {})
-    if container.keeper.kind != "podman":
-        raise NotApplicable(f"{container.keeper} leaves logs to who asked for the container")
     container.need_running()
-    return _of_conmon(container)
-
-
-def _of_conmon(container: Container) -> str:
-    """conmon(8) writes the log of a container of Podman's, as its command line says."""
     processes: Processes = get(container.host, "processes")
     parent = processes.get(container.init.ppid)
-    if parent is None or parent.name != "conmon":
-        raise Unknown("the process that writes the container's log is not to be seen")
+    if container.keeper.kind == "cri-o" or parent is None or parent.name != "conmon":
+        if container.keeper.kind == "podman":
+            raise Unknown("the process that writes the container's log is not to be seen")
+        raise NotApplicable(f"{container.keeper} leaves logs to who asked for the container")
+    return _of_conmon(container, parent)
+
+
+def _of_conmon(container: Container, parent: Process) -> str:
+    """conmon(8) writes the log of a container of Podman's, as its command line says."""
     words = _words(parent)
     if container.id not in words:
-        raise Unknown(f"process {parent} does not write this container's log")
+        raise Unknown(f"process {parent} does not say that it writes this container's log")
     pairs = list(zip(words, [*words[1:], ""], strict=True))
     drivers = {value.partition(":")[0] for name, value in pairs if name in ("-l", "--log-path")}
+    if not drivers or drivers - {*_IN_FILES, *_ELSEWHERE}:
+        raise Unknown(f"process {parent} does not say where it writes the container's log")
+    if not drivers & set(_IN_FILES):
+        raise NotApplicable(f"its log goes to {', '.join(sorted(drivers))}")
     sizes = [value for name, value in pairs if name in ("--log-size-max", "--log-size-global-max")]
-    if not drivers & {*_IN_FILES, ""}:
-        raise NotApplicable(f"its log goes to {', '.join(sorted(drivers)) or 'nowhere'}")
     return next((each for each in sizes if each.isdecimal() and each != "0"), UNBOUNDED)
 
 

@@ -12,7 +12,7 @@ from testinfra.host import Host
 from checks.host import test_logging as checks
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.conf_files import ConfFiles, settings_of
-from hullcheck.facts.container_logs import docker_bound, new_bound
+from hullcheck.facts.container_logs import docker_bound, limit_of, new_bound
 from hullcheck.facts.engines import Told
 from hullcheck.facts.journal import FILES, MACHINE
 from hullcheck.facts.loggers import CONFIGURED, NAME
@@ -222,6 +222,33 @@ def test_the_size_of_dockers_logs(driver: str, options: dict[str, str], wanted: 
 def test_a_container_keeps_what_it_was_made_with(config: Any, wanted: str) -> None:
     made = running(Fake(100, APP), LogConfig=config)
     assert status(checks.test_container_log_bounded, made) == wanted
+
+
+K8S = ("-l", "k8s-file:/var/lib/containers/ctr.log")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "wanted"),
+    [
+        (K8S, "podman", "unlimited"), ((*K8S, "--log-size-max", "1024"), "podman", "1024"),
+        (("-l", "journald"), "podman", NotApplicable), (K8S, "", "unlimited"),
+        (("-l", "k8s-fi"), "podman", Unknown), ((), "podman", Unknown),
+        (K8S, "cri-o", NotApplicable),
+    ],
+)  # fmt: skip
+def test_podmans_containers(options: tuple[str, ...], kind: str, wanted: Any) -> None:
+    conmon = Proc(60, "/usr/bin/conmon", argv=("/usr/bin/conmon", "-c", APP, *options))
+    made = host_running([conmon])
+    first = SimpleNamespace(ppid=60)
+    container = SimpleNamespace(
+        host=made, id=APP, docker=None, keeper=SimpleNamespace(kind=kind), init=first,
+        need_running=lambda: None,
+    )  # fmt: skip
+    if isinstance(wanted, str):
+        assert limit_of(container) == wanted  # type: ignore[arg-type]
+    else:
+        with pytest.raises(wanted):
+            limit_of(container)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
