@@ -8,7 +8,7 @@ not asked for. A rule for some users or outcomes only is a gap: an intruder is w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.audit import Audit
@@ -22,10 +22,8 @@ from hullcheck.facts.engine_parts import (
     runtime_programs,
     unit_paths,
 )
-from hullcheck.facts.files import File
 
-CHANGES = "wa"
-USE = "wax"
+from .recorded import CHANGES, USE, expect_recorded
 
 FIX_FILE = (
     "Add -w PATH -p wa -k docker to a file in /etc/audit/rules.d, before any rule with never for"
@@ -35,26 +33,6 @@ FIX_PROGRAM = (
     "Add -w PATH -p wax -k docker to a file in /etc/audit/rules.d, before any rule with never for"
     " it, and run augenrules --load."
 )
-
-
-def expect_recorded(
-    audit: Audit, files: Sequence[File], need: str, none: str, exempt: Collection[str] = ()
-) -> None:
-    """Expect that the kernel records some accesses to all of the files that exist."""
-    there = [file for file in files if file.exists]
-    if not there:
-        raise NotApplicable(none)
-    audit.look_up(there)
-    doubts = []
-    for file in there:
-        try:
-            found = audit.gaps(file, need, exempt)
-        except Unknown as doubt:
-            doubts.append(doubt)
-        else:
-            expect(found, equals=[], what=f"audit of {file}")
-    if doubts:
-        raise doubts[0]
 
 
 def expect_file_recorded(audit: Audit, file: EngineFile) -> None:

@@ -160,7 +160,7 @@ class Audit:
             if rule.list != "exit" or whole is None or not rule.sees(perm, arch):
                 continue
             if rule.action == "never":
-                if not self._harmless(rule, exempt):
+                if not self.harmless(rule, exempt):
                     return f"{rule} hides"
                 continue
             plain = whole and not rule.filters
@@ -174,7 +174,7 @@ class Audit:
                 doubt = f"?{late}"
         return doubt or limited or "no rule records"
 
-    def _harmless(self, rule: Rule, exempt: Collection[str]) -> bool:
+    def harmless(self, rule: Rule, exempt: Collection[str]) -> bool:
         """Whether a rule hides nothing: it is for exempt programs, or for labels of a security
         module that is not there, which match nothing (kernel/auditfilter.c)."""
         if len(rule.filters) == 1 and rule.filters[0].removeprefix("exe=") in exempt:

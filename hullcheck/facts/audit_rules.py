@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["ARCHES", "EXECUTION", "Rule", "configured_rules", "parse_rule", "parse_rules"]
+__all__ = ["ARCHES", "EXECUTION", "Rule", "configured_rules", "enabling", "parse_rule",
+           "parse_rules"]  # fmt: skip
 
 ARCHES = frozenset({"b64", "b32"})
 
@@ -115,6 +116,12 @@ def configured_rules(text: str) -> tuple[Rule, ...]:
     lines = (line.strip() for line in text.splitlines())
     found = (line for line in lines if re.match(r"-[aAw]\s|-.*\s-[aAw]\s", line))
     return tuple(map(parse_rule, found))
+
+
+def enabling(text: str) -> int | None:
+    """Return what the last ``-e`` of a rules file sets; 2 locks the rules until the next boot."""
+    found = re.findall(r"^\s*-e\s+([0-9])\s*$", text, re.MULTILINE)
+    return int(found[-1]) if found else None
 
 
 def parse_rule(line: str) -> Rule:

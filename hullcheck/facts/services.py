@@ -104,6 +104,9 @@ class Services:
         self.manager = manager
         self._found = {each.name: each for each in found}
 
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._found.values())
+
     def get(self, name: str) -> Service | None:
         """Return a service; None if the host has none of that name.
 

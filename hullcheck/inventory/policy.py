@@ -62,6 +62,12 @@ class Policy:
     :param maximum_update_list_age: days that a host's lists of updates may be old and still tell;
         apt's own timer can leave nearly two between.
     :param services_allowed: old network services that hosts may run: tftp, rpcbind, cups …
+    :param audit_log_megabytes: how much of the audit log must stay on a host.
+    :param log_forwarders: programs, by file name, that send a host's logs off it, beyond those
+        whose settings are read.
+    :param runtime_sensors: programs that watch a host for intruders, beyond the known ones.
+    :param integrity_tools: programs that look for changed files, of which the site has seen that
+        they look at engines.
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
     :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
@@ -108,6 +114,10 @@ class Policy:
     automatic_updates: bool | None = None
     maximum_update_list_age: int = 2
     services_allowed: tuple[str, ...] = ()
+    audit_log_megabytes: int | None = None
+    log_forwarders: tuple[str, ...] = ()
+    runtime_sensors: tuple[str, ...] = ()
+    integrity_tools: tuple[str, ...] = ()
     swarm: bool | None = None
     swarm_managers: int | None = None
     swarm_certificate_days: int = 90

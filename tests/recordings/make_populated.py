@@ -19,6 +19,7 @@ from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
 from tests.recordings.parts import (
     audit_rules,
+    auditlog,
     behaviour,
     images,
     kernel,
@@ -80,7 +81,9 @@ def main() -> None:
         more = ["-H=tcp://127.0.0.1:12376", "--tls", "--tlscacert=/srv/tls/ca.pem", *keys]
         host.second_daemon("two", {"seccomp-profile": "/srv/allow.json"}, more)
         host.run(LOOSE)
-        for part in (audit_rules, behaviour, images, kernel, layers, podman, user_ranges):
+        for part in (
+            audit_rules, auditlog, behaviour, images, kernel, layers, podman, user_ranges,
+        ):  # fmt: skip
             part.rotten(host)
         target = Target("ssh", host.name, ssh_config=host.ssh_config)
         plan = Plan(tuple(all_controls().values()), datetime.now(UTC))

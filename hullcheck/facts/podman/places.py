@@ -19,7 +19,7 @@ from hullcheck.facts.registry import get, provide
 from hullcheck.facts.texts import lines_of, texts
 from hullcheck.transport import Answer, CannotAnswer, session_of, want
 
-__all__ = ["Listed", "Places", "complaints", "listed", "podman_places", "swept"]
+__all__ = ["END", "Listed", "Places", "complaints", "listed", "podman_places", "swept"]
 
 ROOT_STORE = "/var/lib/containers/storage"
 USER_STORE = ".local/share/containers/storage"

@@ -11,6 +11,7 @@ __all__ = ["EVERYTHING", "install", "rotten", "sound"]
 
 SCRIPT = """\
 #!/bin/sh
+[ "$(id -u)" = 0 ] || { echo 'You must be root to run this program.' >&2; exit 4; }
 case $1 in
     -l) exec cat /usr/local/share/audit/loaded ;;
     -s) exec cat /usr/local/share/audit/status ;;
