@@ -46,7 +46,7 @@ _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "ipv6-icmp", "icmpv6":
 _KNOWN = frozenset({
     "tcp", "udp", "conntrack", "state", "addrtype", "comment", "multiport", "limit", "hashlimit",
     "mark", "iprange", "icmp", "icmp6", "pkttype", "rpfilter", "mac", "statistic", "recent",
-    "connlimit", "time", "set", "physdev", "connmark",
+    "connlimit", "time", "set", "physdev", "connmark", "rt",
 })  # fmt: skip
 """Modules whose options are read here; what another one asks for is not understood."""
 
@@ -300,5 +300,5 @@ _READERS: dict[str, Callable[[list[str], int], Match]] = {
     "match-set": _always(RARE), "mac-source": _always(RARE), "pkt-type": _pkttype,
     "physdev-in": _always(RARE), "physdev-out": _always(RARE),
     "physdev-is-bridged": _always(RARE), "invert": _always(HIT, negated=True),
-    "tcp-option": _always(CHOICE), "f": _always(CHOICE),
+    "rt-type": _always(RARE), "tcp-option": _always(CHOICE), "f": _always(CHOICE),
 }  # fmt: skip

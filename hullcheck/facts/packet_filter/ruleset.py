@@ -147,6 +147,22 @@ class PacketFilter:
             for each in _strangers(family):
                 yield replace(each, iif=device, port=port, target=own, local=True)
 
+    def guest(self, port: Published, network: Network) -> Fate:
+        """Return what would become of what strangers send to a published port, were it the
+        host's own: the chains that guard the host decide, and none translates."""
+        plain = tuple(
+            replace(table, chains={
+                name: chain for name, chain in table.chains.items() if not chain.nat
+            })
+            for table in self.tables
+        )  # fmt: skip
+        packets = [
+            each
+            for each in self.strangers_at(port.port, port.family, network)
+            if each.protocol == port.protocol
+        ]
+        return PacketFilter(plain, self.hidden).worst(packets, network)
+
     def _named(self, family: int) -> Iterator[int]:
         for table in self.tables:
             if family not in table.families or not any(

@@ -16,10 +16,12 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.packet_filter.iptables import Saved, parse_save
+from hullcheck.facts.packet_filter.loaders import FILES
 from hullcheck.facts.packet_filter.model import Table
 from hullcheck.facts.packet_filter.nft import parse_ruleset
 from hullcheck.facts.packet_filter.ruleset import PacketFilter
 from hullcheck.facts.registry import provide
+from hullcheck.facts.routes import DEVICES, FORWARDING, STATE
 from hullcheck.transport import Answer, CannotAnswer, session_of, want
 
 __all__ = ["LEGACY", "LISTED", "NFT", "SAVE", "packet_filter"]
@@ -73,6 +75,7 @@ def packet_filter(host: Host) -> PacketFilter:
 
     :raises Unknown: it cannot be asked, or its answer is damaged.
     """
+    session_of(host).foresee(STATE, FORWARDING, DEVICES, FILES)
     listed, nft, *rest = session_of(host).ask(LISTED, NFT, *SAVE.values(), *LEGACY.values())
     saves, legacies = (
         dict(zip(SAVE, rest[:2], strict=True)),
