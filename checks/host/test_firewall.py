@@ -158,10 +158,12 @@ def test_filter_lasts(
     if not families:
         raise NotApplicable("no filter denies what strangers send to the host")
     loaders = filter_loaders
-    if not loaders.enabled and not loaders.idle:
-        raise Manual("see what loads the packet filter at boot: no service that is known does")
-    what = "services that load the packet filter at boot"
-    if not expect(bool(loaders.enabled), equals=True, what=f"whether one is enabled of: {what}"):
+    if not loaders.enabled and (loaders.hints or not loaders.idle):
+        said = ", ".join(loaders.hints) or "no service that is known"
+        raise Manual(f"see what loads the packet filter at boot: {said}", loaders.hints)
+    what = "the services that load the packet filter at boot"
+    if not expect("enabled" if loaders.enabled else f"{', '.join(loaders.idle)} not enabled",
+                  equals="enabled", what=what):  # fmt: skip
         return
     for family in families:
         after = loaders.denies(family, network)

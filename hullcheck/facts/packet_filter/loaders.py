@@ -15,10 +15,10 @@ from hullcheck.facts.packet_filter.ruleset import PacketFilter
 from hullcheck.facts.registry import get, provide
 from hullcheck.facts.routes import Network
 from hullcheck.facts.services import Service, Services
-from hullcheck.facts.texts import known, sweep, texts
-from hullcheck.transport import session_of
+from hullcheck.facts.texts import known, lines_of, sweep, texts
+from hullcheck.transport import session_of, want
 
-__all__ = ["FILES", "Loaders", "filter_loaders"]
+__all__ = ["FILES", "HINTS", "Loaders", "filter_loaders"]
 
 
 class _Rules(NamedTuple):
@@ -51,6 +51,15 @@ OTHERS = ("firewalld", "shorewall", "shorewall6", "ferm", "SuSEfirewall2", "awal
           "arno-iptables-firewall", "firehol", "vuurmuur", "iptables-restore-rules")  # fmt: skip
 """Services that keep a rule set of their own form, and load it."""
 
+HINTS = want(
+    "grep -lsE 'iptables|nft|firewall' /etc/rc.local /etc/rc.d/rc.local /etc/network/interfaces "
+    "/etc/network/interfaces.d/* /etc/network/if-*.d/* /etc/networkd-dispatcher/*/* "
+    "/etc/NetworkManager/dispatcher.d/* /etc/systemd/system/*.service /etc/local.d/* "
+    "/etc/conf.d/local* /usr/local/bin/* /usr/local/sbin/* /opt/bin/*",
+    meaning=(0, 1, 2),
+)
+"""Where administrators' own scripts are started from, or lie. It only says whom to ask."""
+
 FILES = sweep((*(each.path for group in SAVED.values() for each in group), *NFT_FILES, *UFW))
 
 
@@ -60,11 +69,13 @@ class Loaders:
 
     :param enabled: those that the next boot starts; ``idle``: those it does not.
     :param files: what they would load, by path.
+    :param hints: other files that may load one.
     """
 
     enabled: tuple[str, ...]
     idle: tuple[str, ...]
     files: Mapping[str, str | Unknown]
+    hints: tuple[str, ...]
 
     def denies(self, family: int, network: Network) -> str:
         """Return what will become at the next boot of what strangers send to ports that nobody
@@ -109,7 +120,7 @@ class Loaders:
 @provide
 def filter_loaders(host: Host) -> Loaders:
     """What loads the packet filter at boot. :raises Unknown: the init system does not tell."""
-    session_of(host).foresee(FILES)
+    session_of(host).foresee(FILES, HINTS)
     services: Services = get(host, "services")
     enabled: list[str] = []
     idle: list[str] = []
@@ -117,4 +128,5 @@ def filter_loaders(host: Host) -> Loaders:
         found: Service | None = services.get(name)
         if found is not None:
             (enabled if found.enabled else idle).append(name)
-    return Loaders(tuple(enabled), tuple(idle), texts(session_of(host).ask(FILES)[0]))
+    files, hints = session_of(host).ask(FILES, HINTS)
+    return Loaders(tuple(enabled), tuple(idle), texts(files), tuple(lines_of(hints)))

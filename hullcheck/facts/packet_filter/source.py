@@ -16,7 +16,7 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.packet_filter.iptables import Saved, parse_save
-from hullcheck.facts.packet_filter.loaders import FILES
+from hullcheck.facts.packet_filter.loaders import FILES, HINTS
 from hullcheck.facts.packet_filter.model import Table
 from hullcheck.facts.packet_filter.nft import parse_ruleset
 from hullcheck.facts.packet_filter.ruleset import PacketFilter
@@ -75,7 +75,7 @@ def packet_filter(host: Host) -> PacketFilter:
 
     :raises Unknown: it cannot be asked, or its answer is damaged.
     """
-    session_of(host).foresee(STATE, FORWARDING, DEVICES, FILES)
+    session_of(host).foresee(STATE, FORWARDING, DEVICES, FILES, HINTS)
     listed, nft, *rest = session_of(host).ask(LISTED, NFT, *SAVE.values(), *LEGACY.values())
     saves, legacies = (
         dict(zip(SAVE, rest[:2], strict=True)),
