@@ -82,7 +82,7 @@ def test_input_denied(packet_filter: PacketFilter, network: Network, processes: 
             _need_sight(packet_filter, processes)
             if any(each.startswith(BPF) for each in network.interfaces):
                 raise Unknown("a network plug-in filters by BPF programs, which no rule shows")
-        what = f"{IP[family]} packets to ports of the host that no rule names"
+        what = f"what strangers send by {IP[family]} to a port that no rule names"
         expect("let in" if found.verdict == "open" else "denied", equals="denied", what=what)
     _raise(doubts)
 
@@ -161,9 +161,9 @@ def test_filter_lasts(
     if not loaders.enabled and (loaders.hints or not loaders.idle):
         said = ", ".join(loaders.hints) or "no service that is known"
         raise Manual(f"see what loads the packet filter at boot: {said}", loaders.hints)
-    what = "the services that load the packet filter at boot"
-    if not expect("enabled" if loaders.enabled else f"{', '.join(loaders.idle)} not enabled",
-                  equals="enabled", what=what):  # fmt: skip
+    if not loaders.enabled:
+        expect(f"not enabled ({', '.join(loaders.idle)})", equals="enabled",
+               what="what loads the packet filter at boot")  # fmt: skip
         return
     for family in families:
         after = loaders.denies(family, network)
@@ -172,5 +172,5 @@ def test_filter_lasts(
                 f"see that {', '.join(loaders.enabled)} will deny at boot what is denied now"
             )
         expect(
-            after, equals="denied", what=f"{IP[family]} packets of strangers after the next boot"
+            after, equals="denied", what=f"what strangers send by {IP[family]} after the next boot"
         )

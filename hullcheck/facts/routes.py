@@ -32,6 +32,7 @@ DEVICES = want("ls -d /sys/class/net/*/device", meaning=(0, 1, 2))
 OUTSIDE = "any"
 """Stands for an interface to the outside where none can be told."""
 
+_DEVICE = re.compile(r"/sys/class/net/([^/]+)/device")
 _BIG_ENDIAN = {"s390", "s390x", "ppc", "ppc64", "sparc", "sparc64", "parisc", "m68k"}
 _UP, _REJECT = 1, 0x200
 _GLOBAL = "00"
@@ -127,7 +128,7 @@ def network(host: Host) -> Network:
         (*parse_routes(told["route"], order), *parse_routes6(told["ipv6_route"] or "")),
         {4: _own(told["fib_trie"]), 6: own6},
         _forwarding(texts(forwarding)),
-        tuple(line.split("/")[4] for line in lines_of(devices)),
+        tuple(name[1] for line in lines_of(devices) if (name := _DEVICE.fullmatch(line))),
     )
 
 

@@ -109,11 +109,19 @@ def answers(
         f"{path}:{line}\n" for path, text in (files or {}).items() for line in text.splitlines()
     )
     return {
-        LISTED.command: names, NFT.command: nft, SAVE[4].command: save4, SAVE[6].command: save6,
-        LEGACY[4].command: legacy[0], LEGACY[6].command: legacy[1], STATE.command: state,
+        LISTED.command: names, NFT.command: nft,
+        SAVE[4].command: _ended(save4), SAVE[6].command: _ended(save6),
+        LEGACY[4].command: _ended(legacy[0]), LEGACY[6].command: _ended(legacy[1]),
+        STATE.command: state,
         FORWARDING.command: forwarding, DEVICES.command: "/sys/class/net/eth0/device\n",
         MACHINE.command: "x86_64\n", FILES.command: (2, held), HINTS.command: hints,
     }  # fmt: skip
+
+
+def _ended(reply: Reply) -> Reply:
+    """What the rest of the command says after the rules."""
+    told = isinstance(reply, str) and not reply.startswith("# no")
+    return f"{reply}# that was all\n" if told else reply
 
 
 def host(also: dict[str, Reply] | None = None, **parts: Any) -> Host:

@@ -123,7 +123,8 @@ def test_an_ordinary_user(control: str, parts: dict[str, Any]) -> None:
     "parts",
     [
         {"nft": (1, "", "nft: internal error")}, {"nft": "{"}, {"save4": "*filter\n"},
-        {"save4": (2, "")}, {"names": ""}, {"names": "ip none\n"},
+        {"save4": (2, "")}, {"save4": (0, DENY4)}, {"save6": (0, "")},
+        {"names": ""}, {"names": "ip none\n"},
         {"save4": "# no iptables-save\n", "save6": "# no ip6tables-save\n"},
     ],
 )  # fmt: skip

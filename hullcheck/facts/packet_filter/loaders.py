@@ -52,13 +52,16 @@ OTHERS = ("firewalld", "shorewall", "shorewall6", "ferm", "SuSEfirewall2", "awal
 """Services that keep a rule set of their own form, and load it."""
 
 HINTS = want(
-    "grep -lsE 'iptables|nft|firewall' /etc/rc.local /etc/rc.d/rc.local /etc/network/interfaces "
-    "/etc/network/interfaces.d/* /etc/network/if-*.d/* /etc/networkd-dispatcher/*/* "
-    "/etc/NetworkManager/dispatcher.d/* /etc/systemd/system/*.service /etc/local.d/* "
-    "/etc/conf.d/local* /usr/local/bin/* /usr/local/sbin/* /opt/bin/*",
-    meaning=(0, 1, 2),
+    "find -L /etc/rc.local /etc/rc.d/rc.local /etc/network /etc/network/interfaces.d "
+    "/etc/network/if-*.d /etc/networkd-dispatcher/*.d /etc/NetworkManager/dispatcher.d "
+    "/etc/systemd/system /etc/local.d /usr/local/bin /usr/local/sbin /opt/bin "
+    "-maxdepth 1 -type f -size -128k -exec grep -lsE "
+    "-e '^[[:blank:]]*(/[a-z/]*/)?(iptables|ip6tables|nft)(-[a-z0-9]+)*[[:blank:]]' "
+    "-e '^[[:blank:]]*(ExecStart[A-Za-z]*=|(pre-|post-)?up |if ).*(ip6?tables|nft|firewall)' {} + "
+    "| grep -vE '/(ip6?tables|x?tables|nft)[^/]*$' | sort -u",
+    meaning=(0, 1),
 )
-"""Where administrators' own scripts are started from, or lie. It only says whom to ask."""
+"""Administrators' own scripts, by a line that starts such a tool. It only says whom to ask."""
 
 FILES = sweep((*(each.path for group in SAVED.values() for each in group), *NFT_FILES, *UFW))
 
@@ -126,7 +129,10 @@ def filter_loaders(host: Host) -> Loaders:
     idle: list[str] = []
     for name in (*SAVED, "nftables", "ufw", *OTHERS):
         found: Service | None = services.get(name)
-        if found is not None:
+        # systemd lists as well what others only name, and is not there.
+        if found is not None and (found.enabled or found.active or found.state):
             (enabled if found.enabled else idle).append(name)
     files, hints = session_of(host).ask(FILES, HINTS)
-    return Loaders(tuple(enabled), tuple(idle), texts(files), tuple(lines_of(hints)))
+    units = {f"/etc/systemd/system/{name}.service" for name in (*enabled, *idle)}
+    others = tuple(each for each in lines_of(hints) if each not in units)
+    return Loaders(tuple(enabled), tuple(idle), texts(files), others)

@@ -32,7 +32,11 @@ _IN_KERNEL = (
 )
 """A symbol of nf_tables tells whether it is built in; a kernel without modules loads none."""
 
-_ELSE = "elif [ $k = 1 ]; then echo '# not in the kernel'; else false; fi"
+_ABSENT = "# not in the kernel"
+_ELSE = f"elif [ $k = 1 ]; then echo '{_ABSENT}'; else false; fi"
+
+_DONE = "# that was all"
+"""Said after the rules: no rules are an answer, no words are none."""
 
 NFT = want(
     _IN_KERNEL + "if ! command -v nft >/dev/null; then echo '# no nft'; "
@@ -43,17 +47,18 @@ SAVE = {
     family: want(
         _IN_KERNEL + f"if ! command -v {name}-save >/dev/null; then echo '# no {name}-save'; "
         f"else case $({name}-save -V 2>/dev/null) in *nf_tables*) "
-        f"if [ $k = 0 ]; then {name}-save; " + _ELSE + f";; *) "
-        f"if [ -e /proc/net/{table}_tables_names ]; then {name}-save; "
-        "else echo '# not in the kernel'; fi;; esac; fi",
+        f"if [ $k = 0 ]; then {name}-save && echo '{_DONE}'; " + _ELSE + f";; *) "
+        f"if [ -e /proc/net/{table}_tables_names ]; then {name}-save && echo '{_DONE}'; "
+        f"else echo '{_ABSENT}'; fi;; esac; fi",
     )
     for family, name, table in ((4, "iptables", "ip"), (6, "ip6tables", "ip6"))
 }
 
 LEGACY = {
     family: want(
-        f"if [ ! -e /proc/net/{table}_tables_names ]; then echo '# not in the kernel'; "
-        f"elif command -v {name}-legacy-save >/dev/null; then {name}-legacy-save; "
+        f"if [ ! -e /proc/net/{table}_tables_names ]; then echo '{_ABSENT}'; "
+        f"elif command -v {name}-legacy-save >/dev/null; "
+        f"then {name}-legacy-save && echo '{_DONE}'; "
         f"else echo '# no {name}-legacy-save'; fi",
     )
     for family, name, table in ((4, "iptables", "ip"), (6, "ip6tables", "ip6"))
@@ -88,9 +93,9 @@ def packet_filter(host: Host) -> PacketFilter:
     tables: list[Table] = []
     hidden: list[str] = []
     for family in (4, 6):
-        saved = parse_save(_text(saves[family]), family)
+        saved = parse_save(_whole(saves[family]), family)
         legacy = saved if not saved.native and saved.tables else parse_save(
-            _text(legacies[family]), family
+            _whole(legacies[family]), family
         )  # fmt: skip
         tables += _united(saved, legacy)
         unseen = old[family] - {each.name.split(" ")[1] for each in legacy.tables}
@@ -123,6 +128,14 @@ def _text(answer: Answer) -> str:
         if re.search(r"ermission denied|not permitted|must be root", str(trouble)):
             raise Unknown(_ROOT) from None
         raise
+
+
+def _whole(answer: Answer) -> str:
+    """Return what iptables-save printed, or why it did not. :raises Unknown: it broke off."""
+    text = _text(answer)
+    if not any(text.endswith(f"{each}\n") for each in (_DONE, _ABSENT)) and text[:5] != "# no ":
+        raise Unknown("iptables-save ended before it had printed all")
+    return text
 
 
 def _listed(answer: Answer) -> tuple[dict[int, set[str]], bool]:
