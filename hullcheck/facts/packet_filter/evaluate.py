@@ -13,8 +13,12 @@ from hullcheck.control import Unknown
 from hullcheck.facts.packet_filter.model import (
     CHOICE,
     HIT,
+    MAY_HIT,
+    MAY_MISS,
     MISS,
     RARE,
+    SURE_HIT,
+    SURE_MISS,
     UNSURE,
     Chain,
     Fit,
@@ -29,7 +33,7 @@ from hullcheck.facts.packet_filter.model import (
 
 __all__ = ["Fate", "fate", "translated"]
 
-BUDGET = 300_000
+BUDGET = 100_000
 """Rules that one packet may meet."""
 
 DEPTH = 64
@@ -94,18 +98,18 @@ class _Walk:
             if self.met > BUDGET or depth > DEPTH:
                 raise Unknown("the packet filter has too many rules to follow")
             fit = both(self._fit(match, packet) for match in rule.matches)
-            if not fit & Fit.MAY_HIT:
+            if not fit & MAY_HIT:
                 continue
             self.marked = self.marked or rule.marks
             ends = self._ends(table, rule, packet, depth)
             may |= ends.may - {"next"}
-            if certain and fit & Fit.SURE_HIT:
+            if certain and fit & SURE_HIT:
                 sure |= ends.sure - {"next"}
-            certain = certain and (bool(fit & Fit.SURE_MISS) or "next" in ends.sure)
-            loose = not fit & Fit.SURE_HIT and (not certain or "accept" in ends.may)
+            certain = certain and (bool(fit & SURE_MISS) or "next" in ends.sure)
+            loose = not fit & SURE_HIT and (not certain or "accept" in ends.may)
             if loose or rule.action == "unknown":
                 self.doubt = self.doubt or rule.text
-            if not fit & Fit.MAY_MISS and "next" not in ends.may:
+            if not fit & MAY_MISS and "next" not in ends.may:
                 return _Ends(frozenset(sure), frozenset(may))
         return _Ends(frozenset(sure | ({"next"} if certain else set())), frozenset(may | {"next"}))
 
@@ -123,7 +127,7 @@ class _Walk:
         return _Ends(end, end)
 
     def _fit(self, match: Match, packet: Packet) -> Fit:
-        if isinstance(match.key, Fit):
+        if isinstance(match.key, int):
             fit = match.key
         elif match.key == "any":
             fit = either(both(self._fit(each, packet) for each in row) for row in match.values)

@@ -9,49 +9,62 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntFlag
 from typing import Any
 
 __all__ = [
-    "ALL", "CHOICE", "HIT", "MISS", "RARE", "UNSURE", "Chain", "Fit", "Match", "Packet", "Rule",
-    "Table", "both", "either", "opposite", "ports", "span",
+    "ALL",
+    "CHOICE",
+    "HIT",
+    "MAY_HIT",
+    "MAY_MISS",
+    "MISS",
+    "RARE",
+    "SURE_HIT",
+    "SURE_MISS",
+    "UNSURE",
+    "Chain",
+    "Fit",
+    "Match",
+    "Packet",
+    "Rule",
+    "Table",
+    "both",
+    "either",
+    "opposite",
+    "ports",
+    "span",
 ]  # fmt: skip
 
 
-class Fit(IntFlag):
-    """Whether a match can hold for a packet, and whether it can fail to.
-
-    ``SURE_`` is what a sender can bring about for certain, ``MAY_`` what cannot be excluded.
-    """
-
-    SURE_HIT = 1
-    SURE_MISS = 2
-    MAY_HIT = 4
-    MAY_MISS = 8
-
-
-_HITS, _MISSES = Fit.SURE_HIT | Fit.MAY_HIT, Fit.SURE_MISS | Fit.MAY_MISS
+Fit = int
+"""Whether a match can hold for a packet, and whether it can fail to: bits, plain numbers as there
+are many. ``SURE_`` is what a sender can bring about for certain, ``MAY_`` what cannot be excluded.
+"""
+SURE_HIT, SURE_MISS, MAY_HIT, MAY_MISS = 1, 2, 4, 8
+_HITS, _MISSES = SURE_HIT | MAY_HIT, SURE_MISS | MAY_MISS
 HIT = _HITS
 MISS = _MISSES
 CHOICE = _HITS | _MISSES
 """The sender decides: a rate that is kept or not, a source port, the time of day."""
-RARE = _MISSES | Fit.MAY_HIT
+RARE = _MISSES | MAY_HIT
 """It holds for some senders, and certainly not for all."""
-UNSURE = Fit.MAY_HIT | Fit.MAY_MISS
+UNSURE = MAY_HIT | MAY_MISS
 """It was not understood."""
 
 
 def both(fits: Iterable[Fit]) -> Fit:
     """Return how several matches fit that must all hold."""
-    hits, misses = _HITS, Fit(0)
+    hits, misses = _HITS, 0
     for fit in fits:
+        if not fit & MAY_HIT:
+            return MISS
         hits, misses = hits & fit, misses | fit & _MISSES
     return hits | misses
 
 
 def either(fits: Iterable[Fit]) -> Fit:
     """Return how several matches fit of which one must hold."""
-    hits, misses = Fit(0), _MISSES
+    hits, misses = 0, _MISSES
     for fit in fits:
         hits, misses = hits | fit & _HITS, misses & fit
     return hits | misses
@@ -59,7 +72,7 @@ def either(fits: Iterable[Fit]) -> Fit:
 
 def opposite(fit: Fit) -> Fit:
     """Return how the negation of a match fits."""
-    return Fit((fit & _HITS) << 1 | (fit & _MISSES) >> 1)
+    return (fit & _HITS) << 1 | (fit & _MISSES) >> 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -57,6 +58,7 @@ class PacketFilter:
     hidden: tuple[str, ...] = ()
     blind: bool = False
     _fates: dict[Packet, Fate] = field(default_factory=dict, compare=False, repr=False)
+    _published: dict[str, list[Published]] = field(default_factory=dict, compare=False, repr=False)
 
     def filters(self, hook: str, family: int) -> bool:
         """Whether any chain with a rule, or that denies, stands at a hook."""
@@ -123,13 +125,18 @@ class PacketFilter:
 
         :raises Unknown: there are too many.
         """
+        if "found" not in self._published:
+            self._published["found"] = self._translations(network)
+        return self._published["found"]
+
+    def _translations(self, network: Network) -> list[Published]:
         found: dict[Published, None] = {}
         for family in (4, 6):
             numbers = sorted(set(self._named(family)))
             if len(numbers) > MOST:
                 raise Unknown(f"{len(numbers)} ports are translated, which is too many to follow")
             for number in numbers:
-                for packet in self.strangers_at(number, family, network):
+                for packet in self.strangers_at(number, family, network, some=2):
                     onward = partial(network.onward, family)
                     sent, how = translated(self.tables, packet, onward)
                     if sent.dnat and not sent.local and sent.target is not None:
@@ -140,11 +147,13 @@ class PacketFilter:
                         raise Unknown(f"cannot follow the rule of translation {how.why}")
         return list(found)
 
-    def strangers_at(self, port: int, family: int, network: Network) -> Iterator[Packet]:
-        """Yield what strangers send to one port of the host, by either protocol."""
+    def strangers_at(
+        self, port: int, family: int, network: Network, some: int = len(_PORTS)
+    ) -> Iterator[Packet]:
+        """Yield what some strangers send to one port of the host, by either protocol."""
         for device in network.outer(family):
             own = network.own(family, device)
-            for each in _strangers(family):
+            for each in itertools.islice(_strangers(family), some * len(_PROTOCOLS)):
                 yield replace(each, iif=device, port=port, target=own, local=True)
 
     def guest(self, port: Published, network: Network) -> Fate:
