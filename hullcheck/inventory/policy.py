@@ -35,6 +35,8 @@ class Policy:
     :param host_paths: directories and files of the host that containers may mount.
     :param devices: device files of the host that containers may be given.
     :param published_ports: ports of the host that containers may publish; [] is none.
+    :param listening_ports: ports of the host on which anything may listen for other machines, by
+        TCP or UDP; beside those of ``published_ports``, which containers may have.
     :param engines: whose containers may run: docker, podman, containerd, cri-o, runc, lxc …
     :param administration_ports: ports on which nothing in a container may listen, in place of the
         usual ones of login servers, remote desktops, debuggers and engines.
@@ -95,6 +97,7 @@ class Policy:
     host_paths: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     published_ports: tuple[int, ...] | None = None
+    listening_ports: tuple[int, ...] | None = None
     engines: tuple[str, ...] | None = None
     administration_ports: tuple[int, ...] | None = None
     maximum_container_age: int | None = None
