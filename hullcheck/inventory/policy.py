@@ -52,6 +52,8 @@ class Policy:
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     :param router_advertisements: whether hosts may take IPv6 addresses and routes from what
         routers announce on the network.
+    :param kernel_modules: modules that the kernel may load though hardly anybody uses them: sctp,
+        udf (Azure), usb-storage.
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
     :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
@@ -90,6 +92,7 @@ class Policy:
     image_programs_allowed: tuple[str, ...] = ()
     minimum_engine_version: str | None = None
     router_advertisements: bool | None = None
+    kernel_modules: tuple[str, ...] = ()
     swarm: bool | None = None
     swarm_managers: int | None = None
     swarm_certificate_days: int = 90
