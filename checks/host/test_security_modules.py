@@ -12,28 +12,34 @@ from hullcheck.facts.lsm import LSM
     title="AppArmor or SELinux confines containers",
     severity="high",
     fix="Boot with the distribution's security module on (apparmor=1 security=apparmor, or "
-    "SELINUX=enforcing in /etc/selinux/config), install its tools, and restart the engine.",
+    "SELINUX=enforcing in /etc/selinux/config), install its tools, set selinux-enabled in "
+    "daemon.json for SELinux, and restart the engine.",
 )
 def test_lsm_enforcing(lsm: LSM, engines: Engines) -> None:
     """Should a container's process become root on the host, a security module is what still
     keeps it from the host's files. One of the two is enough; both need the kernel and the engine
     to play along: without its profile, a container under AppArmor runs unconfined."""
-    if lsm.selinux.enforcing:
-        expect("SELinux", equals="SELinux", what="the enforcing security module")
-        return
-    mode = "permissive" if lsm.selinux.enabled else "off"
-    on = "AppArmor" if lsm.apparmor.enabled else f"none (AppArmor is off, SELinux {mode})"
-    if not expect(on, one_of=("AppArmor", "SELinux"), what="what confines containers"):
+    if not expect(_confining(lsm), one_of=("AppArmor", "SELinux"), what="what confines containers"):
         return
     if engines.doubt and not engines.engines:
-        raise Unknown(f"cannot tell what engines use AppArmor: {engines.doubt}")
-    for engine in engines.engines:
-        if not engine.rootless:
-            used = "in use" if "apparmor" in engine.security_options else "not in use"
-            expect(used, equals="in use", what=f"AppArmor in {engine}")
-    if any(not engine.rootless for engine in engines.engines):
+        raise Unknown(f"cannot tell what engines use it: {engines.doubt}")
+    name = "SELinux" if lsm.selinux.enforcing else "AppArmor"
+    rootful = [each for each in engines.engines if not each.rootless]
+    for engine in rootful:
+        used = "in use" if name.lower() in engine.security_options else "not in use"
+        expect(used, equals="in use", what=f"{name} in {engine}")
+    if rootful and name == "AppArmor":
         state = lsm.apparmor.profiles.get("docker-default")
         expect(state, one_of=("enforce", "kill"), what="AppArmor profile docker-default")
+
+
+def _confining(lsm: LSM) -> str:
+    """Return what confines containers: one module, for engines know how to use one."""
+    apparmor, selinux = lsm.apparmor.enabled, lsm.selinux
+    if selinux.enforcing:
+        return "both AppArmor and SELinux" if apparmor else "SELinux"
+    mode = "permissive" if selinux.enabled else "off"
+    return "AppArmor" if apparmor else f"none (AppArmor is off, SELinux {mode})"
 
 
 @control(
@@ -70,5 +76,20 @@ def test_selinux_enforcing(lsm: LSM, kernel: Kernel) -> None:
     now = "enforcing" if selinux.enforcing else "permissive" if selinux.enabled else "off"
     expect(now, equals="enforcing", what="SELinux")
     expect(selinux.configured, equals="enforcing", what="SELINUX in /etc/selinux/config")
-    boot = kernel.cmdline.get("enforcing", ("1",))[-1]
-    expect(boot, equals="1", what="enforcing= on the boot line")
+    for name in ("enforcing", "selinux"):
+        boot = kernel.cmdline.get(name, ("1",))[-1]
+        expect(boot, equals="1", what=f"{name}= on the boot line")
+
+
+@control(
+    title="SELinux makes no exception for containers",
+    severity="high",
+    fix="Run semanage permissive -d TYPE, and remove a policy module that has permissive TYPE.",
+)
+def test_selinux_exceptions(lsm: LSM) -> None:
+    """A single type can be made permissive while getenforce says Enforcing: what its processes may
+    not do is then done all the same, and only written to the log. Of the types of containers that
+    is the same as no SELinux."""
+    if not lsm.selinux.enabled:
+        raise NotApplicable("the kernel runs without SELinux")
+    expect(lsm.selinux.let_go, equals=[], what="types of containers that are permissive")

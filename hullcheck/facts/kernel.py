@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
+from hullcheck.facts.flaws import Flaw
 from hullcheck.facts.mounts import Mount
 from hullcheck.facts.registry import fact, get, provide
 from hullcheck.facts.texts import known, sweep, texts
@@ -17,16 +18,17 @@ from hullcheck.transport import Want, session_of, want
 __all__ = ["Cgroups", "Kernel", "kernel", "parse_cgroups", "parse_cmdline"]
 
 OPTIONS = (
-    "CONFIG_PROC_FS",
-    "CONFIG_SECCOMP",
-    "CONFIG_SECCOMP_FILTER",
-    "CONFIG_USER_NS",
-    "CONFIG_SECURITY_LOCKDOWN_LSM",
-    "CONFIG_ARCH_MMAP_RND_BITS_MAX",
-    "CONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX",
-    "CONFIG_IO_URING",
-    "CONFIG_USERFAULTFD",
-)
+    "CONFIG_PROC_FS", "CONFIG_SECCOMP", "CONFIG_SECCOMP_FILTER", "CONFIG_USER_NS",
+    "CONFIG_SECURITY_LOCKDOWN_LSM", "CONFIG_X86_64", "CONFIG_ARM64", "CONFIG_MODULES",
+    "CONFIG_DEVMEM", "CONFIG_STRICT_DEVMEM", "CONFIG_RANDOMIZE_BASE", "CONFIG_STRICT_KERNEL_RWX",
+    "CONFIG_STRICT_MODULE_RWX", "CONFIG_STACKPROTECTOR_STRONG", "CONFIG_HARDENED_USERCOPY",
+    "CONFIG_X86_VSYSCALL_EMULATION", "CONFIG_LEGACY_VSYSCALL_NONE", "CONFIG_LEGACY_VSYSCALL_XONLY",
+    "CONFIG_INIT_ON_ALLOC_DEFAULT_ON", "CONFIG_SLAB_MERGE_DEFAULT",
+    "CONFIG_CRAMFS", "CONFIG_VXFS_FS", "CONFIG_HFS_FS", "CONFIG_HFSPLUS_FS", "CONFIG_JFFS2_FS",
+    "CONFIG_UDF_FS", "CONFIG_IP_DCCP", "CONFIG_IP_SCTP", "CONFIG_RDS", "CONFIG_TIPC",
+    "CONFIG_USB_STORAGE", "CONFIG_ARCH_MMAP_RND_BITS_MAX", "CONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX",
+    "CONFIG_IO_URING", "CONFIG_USERFAULTFD",
+)  # fmt: skip
 
 STATE = (
     "/proc/cmdline", "/proc/cgroups", "/proc/filesystems",
@@ -34,7 +36,8 @@ STATE = (
     "/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/cgroup.subtree_control",
     "/sys/kernel/security/lockdown", "/sys/kernel/security/lsm",
     "/sys/kernel/security/apparmor/profiles", "/sys/module/apparmor/parameters/enabled",
-    "/sys/fs/selinux/enforce", "/etc/selinux/config",
+    "/sys/fs/selinux/enforce", "/etc/selinux/config", "/sys/module/module/parameters/sig_enforce",
+    "/proc/sys/kernel/modules_disabled", "/sys/module/page_alloc/parameters/shuffle",
 )  # fmt: skip
 
 VULNERABILITIES = want("grep -H '' /sys/devices/system/cpu/vulnerabilities/*", meaning=(0, 1, 2))
@@ -256,6 +259,13 @@ class Kernel:
         """
         found = texts(session_of(self.host).ask(VULNERABILITIES)[0])
         return {path.rpartition("/")[2]: known(text) or "" for path, text in found.items()}
+
+    @property
+    def flaws(self) -> list[Flaw]:
+        """The same, read. :raises Unknown: the kernel does not tell."""
+        if not self.vulnerabilities:
+            raise Unknown("the kernel does not tell what the processor is vulnerable to")
+        return [Flaw(name, said) for name, said in self.vulnerabilities.items()]
 
     @property
     def cgroups(self) -> Cgroups:

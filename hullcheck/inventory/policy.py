@@ -70,6 +70,8 @@ class Policy:
     :param runtime_sensors: programs that watch a host for intruders, beyond the known ones.
     :param integrity_tools: programs that look for changed files, of which the site has seen that
         they look at engines.
+    :param kernel_modules: modules that the kernel may load though hardly anybody uses them: sctp,
+        udf (Azure), usb-storage.
     :param swarm: whether engines may be in a swarm.
     :param swarm_managers: how many managers a swarm is to have.
     :param swarm_certificate_days: how long the certificate of a swarm's node may be valid.
@@ -121,6 +123,7 @@ class Policy:
     log_forwarders: tuple[str, ...] = ()
     runtime_sensors: tuple[str, ...] = ()
     integrity_tools: tuple[str, ...] = ()
+    kernel_modules: tuple[str, ...] = ()
     swarm: bool | None = None
     swarm_managers: int | None = None
     swarm_certificate_days: int = 90
