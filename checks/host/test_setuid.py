@@ -75,7 +75,7 @@ def test_setuid_programs(privileged_files: Walk, policy: Policy, host: Host) -> 
     host are walked, but for directories that only root may enter; what no package has so, and
     distributions do not ship so, is told."""
     programs = [each for each in privileged_files.programs if not _allowed(each.path, policy)]
-    owners = owners_of(host, [each.path for each in programs])
+    owners = owners_of(host, privileged_files.counted)
     told = []
     for each in programs:
         owned = owners.get(each.path)
@@ -103,7 +103,7 @@ def test_file_capabilities(privileged_files: Walk, policy: Policy, host: Host) -
         if not _allowed(path, policy)
     }
     capable = {path: names for path, names in capable.items() if names}
-    owners = owners_of(host, list(capable))
+    owners = owners_of(host, privileged_files.counted)
     told = []
     for path, names in capable.items():
         owned = owners.get(path)

@@ -45,7 +45,7 @@ LINKS = want(
 )
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-_UNIT_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_UNIT_ESCAPE = re.compile(r"(?:\\x[0-9a-f]{2})+")
 _ABSENT = ("No such file or directory", "Not a directory", "Too many levels of symbolic links")
 _IMPLIED = {
     "user": FLAGS, "users": FLAGS, "owner": FLAGS[:2], "group": FLAGS[:2],
@@ -111,7 +111,11 @@ def unit_path(name: str) -> str:
     """Return the path that a mount unit is for; systemd.unit(5), string escaping."""
     stem = name.rpartition(".")[0]
     plain = "/" if stem == "-" else "/" + stem.replace("-", "/")
-    return _UNIT_ESCAPE.sub(lambda found: chr(int(found[1], 16)), plain)
+
+    def letters(found: re.Match[str]) -> str:
+        return bytes.fromhex(found[0].replace("\\x", "")).decode("utf-8", "surrogateescape")
+
+    return _UNIT_ESCAPE.sub(letters, plain)
 
 
 def unit_name(path: str) -> str:

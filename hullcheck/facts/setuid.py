@@ -221,6 +221,11 @@ class Walk:
         return [each for each in some if not _snapped(mounts, each[0]).endswith("/snap-confine")]
 
     @property
+    def counted(self) -> list[str]:
+        """The paths of all that somebody may gain by, for who asks whose they are."""
+        return sorted({*(each.path for each in self.programs), *dict(self.privileged)})
+
+    @property
     def devices(self) -> list[Found]:
         """Device files outside /dev, on mounts on which such count."""
         mounts: MountTable = get(self.host, "mounts")

@@ -206,7 +206,7 @@ def test_small_parsers() -> None:
         "/a b"
     ]
     assert unit_path("var-lib-a\\x2db.mount") == "/var/lib/a-b"
-    for path in ("/", "/var/lib/a-b", "/.x/y z", "/a:b_c.d"):
+    for path in ("/", "/var/lib/a-b", "/.x/y z", "/a:b_c.d", "/caf\u00e9/x"):
         assert unit_path(unit_name(path)) == path
     assert parse_unit("[Mount]\nOptions=a,\\\nb\n; x\n[Install]\nOptions=c")["Options"] == "a, b"
     assert flags_of(["users", "dev"]) == {"nosuid", "noexec"}
