@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -141,21 +142,30 @@ def test_mounts_at_boot(
     protects nothing yet. A data root whose mount is written nowhere comes back as an empty
     directory on the root file system. Compared are nosuid, nodev and noexec of the directories
     that users write to, and whether data roots are mounted at all."""
+    if not boot_mounts.systemd and not boot_mounts.found:
+        raise Unknown(
+            "how this system mounts at boot cannot be told: it has neither systemd nor fstab"
+        )
     places = {each.path: each for each in _places(PUBLIC, files, mounts)}
     found = []
     for path, place in places.items():
         target = files.get(path).resolved
         found += _differences(target, place.mount if place.own else None, boot_mounts)
-    for root in sorted(set(data_roots.paths())):
-        mount = mounts.by_target.get(root)
-        above = covering(mounts, root.rpartition("/")[0] or "/")
-        # An engine binds its data root onto itself; that is no mount of the administrator's.
-        disk = mount is not None and above is not None and mount.device != above.device
-        if disk and mount and mount.fstype not in KEPT_ELSEWHERE and not boot_mounts.get(root):
-            found.append(f"{root} is mounted, and nothing will mount it at the next boot")
+    for root in data_roots.paths():
+        mount = covering(mounts, root)
+        if mount is not None and _lost(mount, mounts, boot_mounts):
+            found.append(f"{mount.target} is mounted, and nothing will mount it at the next boot")
     expect(sorted(set(found)), equals=[], what="differences")
     if data_roots.doubt:
         raise Unknown(f"cannot tell all data roots: {data_roots.doubt}")
+
+
+def _lost(mount: Mount, mounts: MountTable, boot: BootMounts) -> bool:
+    """Whether a disk is mounted that will not be. An engine binds its data root onto itself, which
+    is no disk."""
+    above = covering(mounts, posixpath.dirname(mount.target))
+    own = mount.target != "/" and above is not None and mount.device != above.device
+    return own and mount.fstype not in KEPT_ELSEWHERE and not boot.get(mount.target)
 
 
 def _differences(target: str, mount: Mount | None, boot: BootMounts) -> Iterator[str]:

@@ -233,18 +233,18 @@ class Walk:
         return [each for each, place in places if not place or "nodev" not in place.options]
 
     def _own(self, program: Found) -> bool:
-        """Whether it lies in a user's own store, with nobody's rights but that user's, or with
-        those of numbers that are no account's."""
+        """Whether it lies in a data root and gives but the rights of its user, or of numbers that
+        are no account's: those of remapped containers."""
         roots: DataRoots = get(self.host, "data_roots")
         accounts: Accounts = get(self.host, "accounts")
         known = {each.uid for each in accounts.users}
         groups = {each.gid for each in accounts.groups}
         for root in roots.found:
-            if root.uid and within(program.path, root.path):
-                user = accounts.user(root.uid)
-                ids = program.uid == root.uid or program.uid not in known
+            if within(program.path, root.path):
+                user = accounts.user(root.uid) if root.uid else None
+                uids = program.uid not in known or bool(user and program.uid == user.uid)
                 gids = program.gid not in groups or bool(user and program.gid == user.gid)
-                return (ids or not program.setuid) and (gids or not program.setgid)
+                return (uids or not program.setuid) and (gids or not program.setgid)
         return False
 
     @fact

@@ -229,6 +229,7 @@ BOUND = "40 22 8:1 /var/lib/docker /var/lib/docker rw - ext4 /dev/sda1 rw\n"
         (DATA, "", Roots("/var/lib/docker"), "fail", "/var/lib/docker is mounted"),
         (DATA, "/dev/sda5 /var/lib/docker xfs defaults 0 2", Roots("/var/lib/docker"), "pass", ""),
         (BOUND, "", Roots("/var/lib/docker"), "pass", ""),
+        ("40 22 8:5 / /srv rw - xfs /dev/sda5 rw\n", "", Roots("/srv/a/b"), "fail", "/srv is mou"),
         ("34 22 0:60 / /home rw - zfs rpool/home rw\n", "", None, "pass", ""),
         (SHM, "", Roots(doubt="needs root"), "unknown", "needs root"),
     ],
@@ -240,4 +241,6 @@ def test_now_and_then(mounts: str, fstab: str, roots: Any, expected: str, named:
 
 def test_another_init_system_mounts_shared_memory_its_own_way() -> None:
     strict = SHM.replace(",nodev", ",nodev,noexec")
-    assert status("mounts-at-boot", strict, None, boot("", systemd=False))[0] == "pass"
+    root = "/dev/sda1 / ext4 defaults 0 1"
+    assert status("mounts-at-boot", strict, None, boot(root, systemd=False))[0] == "pass"
+    assert status("mounts-at-boot", strict, None, boot("", systemd=False))[0] == "unknown"

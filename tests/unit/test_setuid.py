@@ -272,6 +272,15 @@ def test_a_users_own_store(record: str, expected: str) -> None:
     assert judged("setuid-programs", "dpkg", path, record, data_roots=roots).status == expected
 
 
+def test_remapped_containers() -> None:
+    """Their setuid programs give the rights of numbers that are nobody's on the host."""
+    path = "/var/lib/docker/165536.165536/overlay2/x/diff/bin/su"
+    roots = SimpleNamespace(found=[SimpleNamespace(uid=0, path="/var/lib/docker")])
+    for uid, expected in ((165536, "pass"), (0, "fail"), (1000, "fail")):
+        record = f"F 89ed {uid} {uid} 0:0 "
+        assert judged("setuid-programs", "dpkg", path, record, data_roots=roots).status == expected
+
+
 def test_directories_that_an_acl_opens() -> None:
     class Opened(Files):
         def get(self, path: str) -> Any:
@@ -325,7 +334,9 @@ def test_a_host_without_getcap() -> None:
     ("record", "mounts", "expected"),
     [
         ("D 61b0 0 0 fe:0 ", "", "fail"), ("D 21b6 0 0 1:1 ", "", "fail"),
-        ("D 21b6 0 0 1:3 ", "", "pass"), ("D 2000 0 0 0:0 ", "", "pass"),
+        ("D 21b6 0 0 1:3 ", "", "pass"), ("D 6180 0 0 fe:0 ", "", "pass"),
+        ("D 61b0 0 6 fe:0 ", "", "fail"), ("D 6180 1000 0 fe:0 ", "", "fail"),
+        ("D 2000 0 0 0:0 ", "", "pass"),
         ("D 61b0 0 0 8:1 ", "30 22 0:8 / /srv rw,nodev - tmpfs x rw\n", "pass"),
     ],
 )  # fmt: skip
