@@ -35,6 +35,8 @@ ABSENT = ("No such file or directory", "Not a directory")
 HELD = want(f"stat -L -c '%F:%h:%n' -- {' '.join(FIXED)}", meaning=(0, 1))
 """What the fixed places are. A directory with two names has no directory in it."""
 
+END = "= end"
+
 _SNAPSHOTTER = re.compile(r".*/io\.containerd\.snapshotter\.v1\.([a-z-]+)/snapshots")
 _STORED = re.compile(r".*/([a-z0-9-]+)-(containers|images)/\2\.json")
 _ROOM = re.compile(r"(\d+) (\d+) (\d+) (\d+) (\d+) (/.*)")
@@ -93,7 +95,8 @@ class DataRoot:
             "find -H %s -mindepth 1 -maxdepth 3 -type d ! -name 'io.containerd.snapshotter.v1.*'"
             " ! -name '*-containers' ! -name '*-images' ! -name snapshots -prune -print"
             " -o \\( -name containers.json -o -name images.json \\) -size +2c -print"
-            " | sed 's|/snapshots/[^/]*$|/snapshots|' | sort -u",
+            " | sed 's|/snapshots/[^/]*$|/snapshots|' | sort -u"
+            f"; echo '{END}'",
             self.path,
         )
 
@@ -106,8 +109,11 @@ class DataRoot:
         if self.driver:
             return frozenset({self.driver})
         answer = session_of(self.host).ask(self.needs)[0]
+        *lines, end = lines_of(answer) or [""]
+        if end != END or not all(within(line, self.path) for line in lines):
+            raise Unknown(f"what lies in {self.path} was not listed to its end")
         found = set()
-        for line in lines_of(answer):
+        for line in lines:
             match = _SNAPSHOTTER.fullmatch(line) or _STORED.fullmatch(line)
             if match:
                 found.add(match[1])

@@ -18,8 +18,11 @@ from hullcheck.transport import session_of, want
 __all__ = ["Export", "Exports", "exports", "parse_exports", "parse_targets"]
 
 ETAB = "/var/lib/nfs/etab"
+SIGN = "/proc/sys/kernel/ostype"
+"""Always there: without it, grep said nothing of the others either."""
+
 FILES = want(
-    f"grep -H '' -- {ETAB} /etc/exports /etc/exports.d/*.exports"
+    f"grep -H '' -- {SIGN} {ETAB} /etc/exports /etc/exports.d/*.exports"
     " /sys/kernel/config/target/core/*/*/udev_path"
     " /sys/kernel/config/nvmet/subsystems/*/namespaces/*/device_path",
     meaning=(0, 1, 2),
@@ -121,6 +124,8 @@ def exports(host: Host) -> Exports:
     the files that these are made of."""
     answer, closed = session_of(host).ask(FILES, CLOSED)
     found = texts(answer)
+    if found.pop(SIGN, None) != "Linux":
+        raise Unknown("what is exported cannot be read")
     doubts = [f"{each} cannot be looked into; it needs root" for each in lines_of(closed)]
     doubts += [str(each) for each in found.values() if isinstance(each, Unknown)]
     read = {path: each for path, each in found.items() if isinstance(each, str)}

@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 
 from hullcheck.control import Unknown
-from hullcheck.facts.data_roots import FIXED, HELD, DataRoot, DataRoots, data_root, parse_room
+from hullcheck.facts.data_roots import END, FIXED, HELD, DataRoot, DataRoots, data_root, parse_room
 from hullcheck.facts.exports import CLOSED, FILES, Exports, exports, parse_exports
 from hullcheck.facts.registry import Unseen
-from hullcheck.facts.role import Role
-from hullcheck.facts.swaps import BELOW, TEXTS, Swap, parse_swaps, swaps
+from hullcheck.facts.swaps import BELOW, TEXTS
 from hullcheck.inventory.policy import Policy
-from hullcheck.inventory.roles import KUBERNETES_NODE, ROOTFUL
 from hullcheck.transport import Answer, Evidence, session_of, want
 from hullcheck.verdict import Object
 from tests.unit.fake import host_with
@@ -115,7 +113,7 @@ class TestPartition:
     def test_containerd_below_docker(self, listing: str, error: str, expected: str) -> None:
         """Docker 29 keeps images in containerd's own folder; Docker 20 leaves it empty."""
         command = root(None, "/c").needs.command
-        here = host_with({MOUNTS: ROOT, command: (0, listing, error)})
+        here = host_with({MOUNTS: ROOT, command: (0, f"{listing}{END}\n", error)})
         found = [root(here, "/c", driver="", lent=True)]
         said = verdict("host.data-root-partition", here, data_root=found, files=Files())
         assert said.status == expected
@@ -178,10 +176,13 @@ def test_driver_of_docker(driver: str, expected: str) -> None:
         ("/g/io.containerd.snapshotter.v1.native/snapshots\n", "fail"),
         ("/g/libpod\n", "not-applicable"),
         ("/g/overlay-images/images.json", "unknown"),
+        ("rubbish\n", "unknown"),
+        (None, "unknown"),
     ],
 )
-def test_driver_of_a_store(listing: str, expected: str) -> None:
-    here = host_with({root(None, "/g").needs.command: listing})
+def test_driver_of_a_store(listing: str | None, expected: str) -> None:
+    text = "" if listing is None else f"{listing}{END}\n"
+    here = host_with({root(None, "/g").needs.command: text})
     found = [root(here, "/g", driver="")]
     assert verdict("host.storage-driver", here, data_root=found).status == expected
 
@@ -247,6 +248,7 @@ def test_exports_of_a_file() -> None:
         list(parse_exports("/x host((rw)\n", "x"))
 
 
+SIGNED = "/proc/sys/kernel/ostype:Linux\n"
 TAB = "/var/lib/nfs/etab:"
 SQUASHED = "rw,sync,wdelay,hide,nocrossmnt,secure,root_squash,no_all_squash,no_subtree_check"
 
@@ -279,7 +281,7 @@ def test_what_other_machines_reach(lines: str, expected: str) -> None:
         "42 22 253:1 /other /mnt/same rw - xfs /dev/mapper/vg-data rw\n"
     )
     here = host_with({
-        MOUNTS: table, FILES.command: (2, lines), CLOSED.command: "", TEXTS.command: (2, DISKS),
+        MOUNTS: table, FILES.command: (2, SIGNED + lines), CLOSED.command: "", TEXTS.command: (2, DISKS),
         BELOW.command: "/sys/block/dm-1/slaves/sda2\n",
     })  # fmt: skip
     files = Files(links={"/link": "/var/lib/docker", "/dev/vg/data": "/dev/dm-1"})
@@ -288,11 +290,13 @@ def test_what_other_machines_reach(lines: str, expected: str) -> None:
 
 
 def test_exports_that_cannot_be_seen() -> None:
-    for files, closed in (((2, "", "grep: /etc/exports: Permission denied\n"), ""),
-                          ((2, ""), "/etc/exports.d\n")):  # fmt: skip
+    for files, closed in (((2, SIGNED, "grep: /etc/exports: Permission denied\n"), ""),
+                          ((2, SIGNED), "/etc/exports.d\n")):  # fmt: skip
         here = host_with({FILES.command: files, CLOSED.command: closed})
         assert exports(here).doubt
-    assert not Exports((), ()).doubt
+    for mute in ((1, ""), (0, ""), (1, "", "it: Permission denied\n")):
+        with pytest.raises(Unknown):
+            exports(host_with({FILES.command: mute, CLOSED.command: ""}))
 
 
 DISKS = """\
@@ -311,61 +315,6 @@ DISKS = """\
 /sys/block/zram0/backing_dev:none
 /sys/block/zram1/backing_dev:/dev/sda2
 """
-HEADING = "/proc/swaps:Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        ("", "pass"),
-        ("/dev/sda2 partition 1 0 -2", "fail"),
-        ("/dev/dm-0                               partition\t8388604\t\t0\t\t-2", "pass"),
-        ("/dev/zram0 partition 8388604 0 100", "pass"),
-        ("/dev/zram1 partition 8388604 0 100", "fail"),
-        ("/dev/dm-2 partition 8388604 0 100", "pass"),
-        ("/dev/dm-1 partition 8388604 0 100", "fail"),
-        ("/swapfile file 2097148 0 -2", "fail"),
-        ("/crypt/swap\\040file file 2097148 0 -2", "pass"),
-        ("rubbish", "unknown"),
-    ],
-)
-def test_swap(lines: str, expected: str) -> None:
-    text = HEADING + "".join(f"/proc/swaps:{each}\n" for each in [lines] if each) + DISKS
-    below = "/sys/block/dm-2/slaves/dm-0\n/sys/block/dm-1/slaves/sda2\n"
-    table = ROOT + "41 22 0:44 / /crypt rw - btrfs /dev/mapper/swap rw\n"
-    here = host_with({TEXTS.command: (2, text), BELOW.command: below, MOUNTS: table})
-    role = Role(frozenset({ROOTFUL}), "test")
-    assert verdict("host.swap-encrypted", here, role=role).status == expected
-
-
-def test_swap_of_a_kernel_without_and_of_a_mute_one() -> None:
-    gone = "grep: /proc/swaps: No such file or directory\n"
-    for err, unknown in ((gone, False), ("grep: /proc/swaps: Permission denied\n", True),
-                         ("", True)):  # fmt: skip
-        here = host_with({TEXTS.command: (2, "", err), BELOW.command: "", MOUNTS: ROOT})
-        if unknown:
-            with pytest.raises(Unknown):
-                swaps(here)
-        else:
-            assert swaps(here) == []
-    with pytest.raises(Unknown):
-        parse_swaps("no heading")
-
-
-@pytest.mark.parametrize(
-    ("where", "kubelet", "expected"),
-    [
-        ([], True, "pass"), ([], False, "pass"), (["encrypted"], True, "pass"),
-        (["encrypted"], False, "fail"), (["in the clear"], True, "fail"),
-    ],
-)  # fmt: skip
-def test_swap_of_a_node(where: list[str], kubelet: bool, expected: str) -> None:
-    node, other = Role(frozenset({KUBERNETES_NODE}), "test"), Role(frozenset(), "test")
-    processes = [SimpleNamespace(name="kubelet")] if kubelet else []
-    for role, right in ((node, expected), (other, "not-applicable")):
-        here = host()
-        told(here, swaps=[Swap("/dev/x", each) for each in where], role=role)
-        assert verdict("host.node-swap", here, processes=processes).status == right
 
 
 @pytest.mark.parametrize(
