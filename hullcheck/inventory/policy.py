@@ -56,6 +56,12 @@ class Policy:
     :param image_setuid_allowed: setuid and setgid programs that images may hold, by path or name.
     :param image_programs_allowed: programs that images may hold though they serve intruders, by
         path, name or kind: package manager, compiler, debugger, login server, network tool.
+    :param setuid_allowed: programs of hosts that may be setuid or setgid or have capabilities,
+        beside those that distributions have so: by path, by a folder ending in / or, below /usr
+        and /opt, by name; [] is none.
+    :param minimum_free_space: percent of a file system with containers' files that must be free,
+        and of its inodes.
+    :param hidden_processes: whether users may see no processes but their own (hidepid of /proc).
     :param minimum_engine_version: the oldest Docker engine that may run, such as "28.5".
     :param router_advertisements: whether hosts may take IPv6 addresses and routes from what
         routers announce on the network.
@@ -114,6 +120,9 @@ class Policy:
     maximum_stopped_age: int = 30
     image_setuid_allowed: tuple[str, ...] = ()
     image_programs_allowed: tuple[str, ...] = ()
+    setuid_allowed: tuple[str, ...] | None = None
+    minimum_free_space: int = 15
+    hidden_processes: bool | None = None
     minimum_engine_version: str | None = None
     router_advertisements: bool | None = None
     automatic_updates: bool | None = None

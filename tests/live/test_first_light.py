@@ -42,6 +42,8 @@ echo "flaws $(cat /sys/devices/system/cpu/vulnerabilities/* 2>/dev/null | grep -
 echo "spaces $(readlink /proc/[0-9]*/ns/user | sort -u | wc -l)"
 echo "modules $(cat /sys/module/apparmor/parameters/enabled /sys/fs/selinux/enforce 2>/dev/null)"
 echo "devices $(stat -c %d / /var/lib/docker | tr '\n' ' ')"
+echo "full $(df --output=pcent,ipcent /var/lib/docker | tail -1 | tr -d %)"
+echo "swaps $(grep -vc '^Filename\|^/dev/zram' /proc/swaps)"
 echo "built $(docker version -f '{{.Server.BuildTime}}')"
 echo "warnings $(docker info 2>&1 | grep -c WARNING)"
 """
@@ -130,17 +132,18 @@ def expected_of_the_machine(host: DockerHost) -> dict[tuple[str, str], str]:
         "host.apparmor-profiles": "n/a",
         "host.selinux-enforcing": "n/a",
         "host.data-root-partition": "pass" if first != second else "fail",
+        "host.data-root-space": "fail" if max(map(int, said["full"].split())) > 85 else "pass",
+        "host.swap-encrypted": "pass" if said["swaps"] in ("", "0") else "fail",
         "engine.version": "manual" if age.days <= 365 else "fail",
         "engine.warnings": "pass" if said["warnings"] == "0" else "manual",
         "engine.inter-container-traffic": "fail" if host.bridge else "n/a",
     }  # fmt: skip
     if said["modules"] not in ("", "N"):
         pytest.skip("a machine with AppArmor or SELinux: these tables are of one without")
-    engines = ("host.data-root-partition",)
-    return {
-        (name, "engine" if name.startswith("engine.") or name in engines else "host"): status
-        for name, status in found.items()
-    }
+    roots = ("host.data-root-partition", "host.data-root-space")
+    engines = {name: "engine" for name in found if name.startswith("engine.")}
+    about = engines | dict.fromkeys(roots, "/var/lib/docker")
+    return {(name, about.get(name, "host")): status for name, status in found.items()}
 
 
 def test_every_verdict(host: DockerHost, verdicts: list[dict[str, Any]]) -> None:

@@ -218,55 +218,6 @@ def test_lockdown() -> None:
     assert verdict("host.kernel-lockdown", unmounted).status == "unknown"
 
 
-class TestDataRoot:
-    def mounts(self, *rows: str) -> str:
-        root = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-        return V2 + root + "".join(f"{row}\n" for row in rows)
-
-    def status(self, mounts: str, **values: object) -> str:
-        found = {path: path for path in ("/var/lib/docker", "/var/lib/containerd")}
-
-        class There:
-            def get(self, path: str) -> SimpleNamespace:
-                return SimpleNamespace(exists=path in found, resolved=found.get(path, ""))
-
-        there = There()
-        return verdict(
-            "host.data-root-partition", host(mounts=mounts), engine(**values), files=there
-        ).status
-
-    def test_on_the_root_file_system(self) -> None:
-        assert self.status(self.mounts()) == "fail"
-
-    def test_a_bind_mount_is_no_file_system(self) -> None:
-        """dockerd binds its data root onto itself; docker-bench's mountpoint(1) says PASS."""
-        own = "40 22 8:1 /var/lib/docker /var/lib/docker rw - ext4 /dev/sda1 rw"
-        assert self.status(self.mounts(own)) == "fail"
-
-    def test_a_file_system_of_its_own(self) -> None:
-        own = "40 22 8:2 / /var/lib/docker rw - xfs /dev/sda2 rw"
-        assert self.status(self.mounts(own)) == "pass"
-
-    def test_a_folder_in_another_file_system(self) -> None:
-        """docker-bench fails a data root inside a dedicated /var/lib (#555, #332)."""
-        above = "40 22 8:2 / /var/lib rw - xfs /dev/sda2 rw"
-        bound = "40 22 8:3 /docker /var/lib/docker rw - xfs /dev/sdb1 rw"
-        assert self.status(self.mounts(above)) == "pass"
-        assert self.status(self.mounts(bound)) == "pass"
-
-    def test_images_in_containerds_store(self) -> None:
-        """Docker 29 keeps images in containerd's own folder, beside the data root."""
-        own = "40 22 8:2 / /var/lib/docker rw - xfs /dev/sda2 rw"
-        info = {
-            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
-            "Containerd": {"Address": "/run/containerd/containerd.sock"},
-        }
-        assert self.status(self.mounts(own), info=info) == "fail"
-
-    def test_a_data_root_out_of_sight(self) -> None:
-        assert self.status(self.mounts(), root_dir="/elsewhere") == "unknown"
-
-
 @pytest.mark.parametrize(
     ("control", "here", "expected"),
     [
