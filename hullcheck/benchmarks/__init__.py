@@ -77,6 +77,8 @@ class Item:
 
     :param title: empty where a framework's numbers alone are printed.
     :param controls: ids of the controls that answer it.
+    :param gathered: whether they are families of controls, each of which has more to say than a
+        part of one number.
     :param proposed: those of them that nobody has confirmed to answer it.
     :param manual: why a person must decide; empty if controls do.
     :param uncovered: why nothing answers it yet; empty if something does.
@@ -91,6 +93,7 @@ class Item:
     uncovered: str = ""
     proposed: frozenset[str] = frozenset()
     confirmed: bool = True
+    gathered: bool = False
 
     @property
     def label(self) -> str:
@@ -209,7 +212,7 @@ def _item(node: Node, sections: Mapping[str, str]) -> Item:
         raise node.error(f"item {number} has no 'title'; add it")
     return Item(
         number, section, title, keys["level"].number(1, 2) if "level" in keys else 1, controls,
-        told.get("manual", ""), told.get("uncovered", ""), proposed, confirmed,
+        told.get("manual", ""), told.get("uncovered", ""), proposed, confirmed, "families" in keys,
     )  # fmt: skip
 
 

@@ -118,9 +118,6 @@ class Services:
             name = f"{name}.service"
         return self._found.get(name)
 
-    def __iter__(self) -> Iterator[Service]:
-        return iter(self._found.values())
-
     def first(self, *names: str) -> Service | None:
         """Return the first of some services that is there: an active one before others."""
         found = [each for each in map(self.get, names) if each]

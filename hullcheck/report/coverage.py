@@ -56,7 +56,7 @@ def unconfirmed_note(benchmark: Benchmark) -> list[str]:
 def _answer(item: Item) -> str:
     """Return the controls of an item; of a framework's, which has dozens, the first."""
     more = len(item.controls) - SHOWN
-    if item.title or more < 2:
+    if not item.gathered or more < 2:
         return ", ".join(item.controls)
     return f"{', '.join(item.controls[:SHOWN])} and {more} more"
 

@@ -150,7 +150,7 @@ def _sections(
         rows, unanswered = [], []
         for item in benchmark.items:
             if item.section == number:
-                numbered.update(item.controls)
+                numbered.update(() if item.gathered else item.controls)
                 row = _item_row(item, verdicts)
                 rows += [row] if row else []
                 unanswered += [] if row else [item]
@@ -162,7 +162,9 @@ def _sections(
             for name, each in sorted(verdicts.items())
             if name.startswith(f"{area}.") and name not in numbered
         ]  # fmt: skip
-        yield f"Beyond {benchmark.title}: {area}", others, []
+        beyond = any(item.title for item in benchmark.items)
+        about = f"Beyond {benchmark.title}" if beyond else "Control by control"
+        yield f"{about}: {area}", others, []
 
 
 def _title(control: str, controls: Mapping[str, Control]) -> str:
@@ -178,7 +180,7 @@ def _item_row(item: Item, verdicts: Mapping[str, Verdict]) -> _Row | None:
     more = f" (and {len(telling) - 1} more controls)" if len(telling) > 1 else ""
     reason = telling[0] + (more if status not in GOOD else "")
     title = item.title or f"{len(mine)} control{'' if len(mine) == 1 else 's'}"
-    return _Row(item.label, title, status, reason, tuple(mine))
+    return _Row(item.label, title, status, reason, () if item.gathered else tuple(mine))
 
 
 def _unanswered(items: Sequence[Item], page: Page) -> list[str]:

@@ -281,8 +281,8 @@ def test_what_other_machines_reach(lines: str, expected: str) -> None:
         "42 22 253:1 /other /mnt/same rw - xfs /dev/mapper/vg-data rw\n"
     )
     here = host_with({
-        MOUNTS: table, FILES.command: (2, SIGNED + lines), CLOSED.command: "", TEXTS.command: (2, DISKS),
-        BELOW.command: "/sys/block/dm-1/slaves/sda2\n",
+        MOUNTS: table, FILES.command: (2, SIGNED + lines), CLOSED.command: "",
+        TEXTS.command: (2, DISKS), BELOW.command: "/sys/block/dm-1/slaves/sda2\n",
     })  # fmt: skip
     files = Files(links={"/link": "/var/lib/docker", "/dev/vg/data": "/dev/dm-1"})
     said = verdict("host.data-root-exports", here, data_root=[root(here)], files=files)
