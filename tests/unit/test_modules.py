@@ -180,6 +180,7 @@ def test_kubernetes_knows_sctp() -> None:
         protocols(here(only), Role(frozenset(), "test", {KUBERNETES_NODE: "denied"})) == "unknown"
     )
     assert protocols(here(etc("")), node) == "fail"
+    assert protocols(here(etc("")), Role(frozenset(), "test", {KUBERNETES_NODE: "x"})) == "fail"
     assert protocols(here(only), policy=Policy(kernel_modules=("sctp",))) == "pass"
 
 

@@ -140,3 +140,11 @@ def rotten(host: OverlayHost) -> None:
     host.write("/etc/modprobe.d/rare.conf", "blacklist sctp\n")
     index(host)
     shown(host, "/usr/bin/cat", CAT.format(shlex.quote(MODULES)), 0o755)
+
+
+def plain(host: OverlayHost) -> None:
+    """What Debian's installer leaves: its kernel with all modules, and GRUB without a password."""
+    host.write("/boot/grub/grub.cfg", "menuentry 'Debian GNU/Linux' {\n}\n", 0o444)
+    built(host, DEBIAN)
+    index(host)
+    shown(host, "/usr/bin/cat", CAT.format(shlex.quote(MODULES)), 0o755)

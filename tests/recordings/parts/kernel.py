@@ -47,8 +47,9 @@ LATER = {
     "kernel.randomize_va_space": "2", "kernel.dmesg_restrict": "1", "kernel.kptr_restrict": "1",
     "kernel.unprivileged_bpf_disabled": "2", "fs.suid_dumpable": "0",
     "fs.protected_symlinks": "1", "fs.protected_hardlinks": "1", "fs.protected_fifos": "1",
-    "fs.protected_regular": "2", "kernel.core_pattern": "core", "kernel.yama.ptrace_scope": "1",
-    "kernel.kexec_load_disabled": "1", "kernel.sysrq": "0", **SOUND,
+    "fs.protected_regular": "2", "kernel.core_pattern": "|/bin/false",
+    "kernel.yama.ptrace_scope": "1", "kernel.kexec_load_disabled": "1", "kernel.sysrq": "0",
+    **SOUND,
 }  # fmt: skip
 
 ROOTS = ("net/core/bpf_jit_harden", "vm/mmap_rnd_bits", "vm/mmap_rnd_compat_bits")
