@@ -21,7 +21,7 @@ from tests.recordings import book
 
 ENTRIES = list(book.index().values())
 FILES = sorted(book.HERE.glob("*.jsonl.gz"))
-MOST_KIB = 96
+MOST_KIB = 144
 
 
 @pytest.fixture(scope="module")

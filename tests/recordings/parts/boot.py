@@ -43,7 +43,7 @@ DEBIAN = "\n".join(
         "SECURITY_LOCKDOWN_LSM", "X86_VSYSCALL_EMULATION", "LEGACY_VSYSCALL_NONE",
         "INIT_ON_ALLOC_DEFAULT_ON", "SLAB_MERGE_DEFAULT", "SECCOMP", "SECCOMP_FILTER", "USER_NS",
     )
-)  # fmt: skip
+) + "\nCONFIG_ARCH_MMAP_RND_BITS_MAX=32\nCONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX=16"  # fmt: skip
 BUILT = DEBIAN.replace("CONFIG_STRICT_DEVMEM=y", "").replace("_NONE=y", "_EMULATE=y")
 
 CAT = """\
@@ -108,8 +108,8 @@ def sound(host: OverlayHost) -> None:
     firmware(host, GLOBAL_ON)
     host.write("/boot/grub/grub.cfg", GRUB, 0o600)
     built(host, DEBIAN)
-    words = "slab_nomerge page_alloc.shuffle=1"
-    shown(host, "/proc/cmdline", f"BOOT_IMAGE=/boot/vmlinuz-6.1.0-28-amd64 ro quiet {words}\n")
+    line = host.run("cat /proc/cmdline").stdout.strip()
+    shown(host, "/proc/cmdline", f"{line} slab_nomerge page_alloc.shuffle=1\n")
     shown(host, "/sys/module/page_alloc/parameters/shuffle", "Y\n")
     shown(host, "/proc/sys/kernel/core_pattern", "|/bin/false\n")
     host.write(MDS, "Mitigation: Clear CPU buffers; SMT disabled\n")

@@ -21,9 +21,6 @@ def plain(host: OverlayHost) -> None:
     host.write("/etc/fstab", LINE)
 
 
-plain_unprivileged = plain
-
-
 def sound(host: OverlayHost) -> None:
     host.write("/etc/fstab", f"{LINE}/dev/vdb2 /var/lib/containers ext4 defaults 0 2\n{SHM}")
     host.run("mount -o remount,nosuid,nodev,noexec /dev/shm")
