@@ -18,13 +18,18 @@ from hullcheck.transport.target import Target
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
 from tests.recordings.parts import (
+    accounts,
     audit_rules,
     auditlog,
     behaviour,
     images,
     kernel,
     layers,
+    network,
+    packages,
     podman,
+    sshd,
+    storage,
     user_ranges,
 )
 from tests.recordings.scenes import BOOT, show
@@ -80,9 +85,10 @@ def main() -> None:
         keys = [f"--tls{name}=/srv/tls/{name}.pem" for name in ("key", "cert")]
         more = ["-H=tcp://127.0.0.1:12376", "--tls", "--tlscacert=/srv/tls/ca.pem", *keys]
         host.second_daemon("two", {"seccomp-profile": "/srv/allow.json"}, more)
-        host.run(LOOSE)
+        host.run(f"{LOOSE}\nuseradd mallory; mkdir -p /opt/engine")
         for part in (
-            audit_rules, auditlog, behaviour, images, kernel, layers, podman, user_ranges,
+            accounts, audit_rules, auditlog, behaviour, images, kernel, layers, network, packages,
+            podman, sshd, storage, user_ranges,
         ):  # fmt: skip
             part.rotten(host)
         target = Target("ssh", host.name, ssh_config=host.ssh_config)

@@ -93,7 +93,8 @@ def timers(host: OverlayHost, action: str) -> None:
     for name in ("apt-daily", "apt-daily-upgrade"):
         host.write(f"/etc/systemd/system/{name}.service.d/quiet.conf", QUIET)
     host.run(
-        f"systemctl daemon-reload && systemctl {action} apt-daily.timer apt-daily-upgrade.timer"
+        "[ -d /run/systemd/system ] || exit 0; systemctl daemon-reload && "
+        f"systemctl {action} apt-daily.timer apt-daily-upgrade.timer"
     )
 
 

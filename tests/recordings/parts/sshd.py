@@ -31,11 +31,11 @@ def sound(host: SystemdHost) -> None:
     keys = "/root/.ssh/authorized_keys"
     own = host.run(f"cat {keys}").stdout
     host.write(keys, f"{FORCED} {own}", 0o600)
-    host.run("systemctl reload ssh")
+    host.run("[ ! -d /run/systemd/system ] || systemctl reload ssh")
 
 
 def rotten(host: SystemdHost) -> None:
     host.run(KEYS)
     more = "HostKey /etc/ssh/ssh_host_rsa_key\nMatch Group docker\nPermitRootLogin yes\n"
     host.write(DROP_IN, ROTTEN + more)
-    host.run("systemctl reload ssh")
+    host.run("[ ! -d /run/systemd/system ] || systemctl reload ssh")

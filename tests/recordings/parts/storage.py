@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.live.hosts.overlay import OverlayHost
 
-__all__ = ["LINE", "SWAPS", "plain", "plain_unprivileged", "rotten", "sound"]
+__all__ = ["LINE", "SWAPS", "plain", "rotten", "sound"]
 
 LINE = "/dev/vdb1 /var/lib/docker ext4 defaults 0 2\n"
 SHM = "tmpfs /dev/shm tmpfs nosuid,nodev,noexec 0 0\n"
