@@ -1,6 +1,7 @@
 """Every verdict on the populated host, each checked by hand on it, pinned one by one.
 
-A new control has no row here yet: look at what it says of this host, then write the row.
+A new control has no row here yet: look at what it says of this host, then write the row. What is
+asked of the operating system alone ``test_host_benchmark.py`` holds.
 """
 
 from __future__ import annotations
@@ -151,7 +152,10 @@ def test_every_verdict(host: DockerHost, verdicts: list[dict[str, Any]]) -> None
     for row in OTHERS.strip().splitlines():
         control, status, name = row.split()
         expected[control, name] = status
-    assert {control for control, _ in expected} == set(all_controls()), "a row for each control"
+    rows = {control for control, _ in expected}
+    others = set(all_controls()) - rows
+    assert rows <= set(all_controls())
+    assert all(each.startswith("host.") for each in others), "a row for each control"
     patterns = [name for _, name in expected if "*" in name]
     seen = {}
     for verdict in verdicts:
@@ -163,7 +167,8 @@ def test_every_verdict(host: DockerHost, verdicts: list[dict[str, Any]]) -> None
             name = next((each for each in patterns if fnmatchcase(name, each)), name)
             if name == SYSTEMD_SOCKET:
                 continue
-            seen[verdict["control"], name] = short(finding["status"])
+            if verdict["control"] in rows:
+                seen[verdict["control"], name] = short(finding["status"])
     differ = {
         key: (seen.get(key), expected.get(key))
         for key in seen.keys() | expected.keys()
