@@ -55,9 +55,10 @@ def limit_of(container: Container) -> str:
     """
     if container.docker is not None:
         told = container.asked("LogConfig", {})
-        if not isinstance(told, Mapping) or not told.get("Type"):
+        driver = told.get("Type") if isinstance(told, Mapping) else None
+        if not isinstance(driver, str) or not driver:
             raise Unknown("the engine does not tell the container's log driver")
-        return docker_bound(str(told["Type"]), told.get("Config") or {})
+        return docker_bound(driver, told.get("Config") or {})
     container.need_running()
     processes: Processes = get(container.host, "processes")
     parent = processes.get(container.init.ppid)

@@ -118,6 +118,17 @@ class Process:
             raise _unreadable(f"the command line of process {self}", answer.complaint)
         return split_arguments(answer.text)
 
+    @property
+    def whole_cmdline(self) -> list[str]:
+        """The same of a program that never overwrites it, as some do to show a title.
+
+        :raises Unknown: it does not end as the kernel ends it. :raises Gone: it has ended.
+        """
+        words = self.cmdline
+        if not session_of(self.host).ask(_cmdline(self.pid))[0].text.endswith("\0"):
+            raise Unknown(f"the command line of process {self} is not whole")
+        return words
+
     @fact
     def exe(self) -> str:
         """The path of its program in its own root; ends in " (deleted)" if that file is gone.

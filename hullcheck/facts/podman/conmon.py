@@ -43,6 +43,7 @@ def conmons(host: Host, processes: Processes, *others: Want) -> tuple[Conmon, ..
     One in a pid namespace of its own belongs to an engine inside a container, whose paths are
     not the host's.
 
+    :raises Unknown: the command line of one of root's is not whole.
     :param others: what is to be asked together with their command lines.
     """
     first = processes.get(1)
@@ -59,8 +60,9 @@ def conmons(host: Host, processes: Processes, *others: Want) -> tuple[Conmon, ..
 
 
 def _arguments(process: Process) -> Sequence[str]:
+    """Return its words. Of root's own, which tells of root's store, they must be whole."""
     try:
-        return process.cmdline
+        return process.cmdline if process.uids[1] else process.whole_cmdline
     except Gone:
         return ()
 
