@@ -20,7 +20,8 @@ audit: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@tests/prepare
-	@$(BIN)/pytest tests $(ARGS)
+	@$(BIN)/pytest tests/unit -n auto $(ARGS)
+	@$(BIN)/pytest tests/live $(ARGS)
 
 bench: $(VENV)/.dev
 	@tests/prepare

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.test_accounts import BEGIN, FLIPS
+from tests.recordings.parts.packages import add_package
 
 
 def sound(host: OverlayHost) -> None:
     host.run(f"({BEGIN}) 2>&1".replace("mallory", "alfred"))
     host.write("/etc/sudoers.d/alfred", "alfred ALL=(root) /usr/bin/docker restart web\n", 0o440)
+    host.run("chgrp crontab /usr/bin/crontab 2>/dev/null || groupadd -r crontab;"
+             " chgrp crontab /usr/bin/crontab && chmod 2755 /usr/bin/crontab")  # fmt: skip
+    add_package(host, "cron", "3.0pl1-162", "/usr/bin/crontab")
 
 
 def rotten(host: OverlayHost) -> None:
