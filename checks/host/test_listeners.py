@@ -57,6 +57,7 @@ def test_cluster_ports(
     each = cluster_listener
     place = (each.protocol, each.port)
     if each.port in (policy.listening_ports or ()):
+        expect(each.port, one_of=policy.listening_ports or (), what=f"the port of {each}")
         return
     if place in OF_ENGINES and each.programs and not each.programs & ENGINES:
         raise NotApplicable(f"{each.owner} is no engine")
@@ -68,9 +69,9 @@ def test_cluster_ports(
         expect("every address" if each.any else "one address", equals="one address",
                what=f"where {CLUSTER_PORTS[place]} is offered ({each.owner})")  # fmt: skip
         return
-    if not _expected(each, engines, role):
-        what = f"{each}, {CLUSTER_PORTS[place]} ({each.owner})"
-        expect("open", equals="closed", what=what)
+    where = "where it belongs" if _expected(each, engines, role) else "open"
+    what = f"{each}, {CLUSTER_PORTS[place]} ({each.owner}),"
+    expect(where, equals="where it belongs", what=what)
 
 
 def _expected(each: Listener, engines: Engines, role: Role) -> bool:

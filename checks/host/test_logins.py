@@ -54,11 +54,12 @@ def test_trusted_hosts(home: Home, trusted_hosts: dict[str, str]) -> None:
 def test_netrc(home: Home) -> None:
     """curl, git and ftp keep passwords of registries and repositories there in clear text. Readable
     by others, it is a shared account."""
-    for each in home.doors:
-        if each.name == ".netrc" and each.size:
-            others = f"{each.mode & 0o077:03o}"
-            expect(others, equals="000", what=f"permissions of others on {each.path}")
-            expect(each.uid, one_of=(0, home.user.uid), what=f"owner of {each.path}")
+    loose = [
+        f"{each.path} (mode {each.mode:04o}, of uid {each.uid})" for each in home.doors
+        if each.name == ".netrc" and each.size
+        and (each.mode & 0o077 or each.uid not in (0, home.user.uid))
+    ]  # fmt: skip
+    expect(loose, equals=[], what=f"files of passwords in {home} that are not its user's alone")
     if home.hidden:
         raise Unknown(f"what is in {home} cannot be seen: {home.hidden}; it needs root")
 
@@ -121,3 +122,5 @@ def test_preloaded_libraries(startup: Startup, files: Files, policy: Policy) -> 
         expect(others, equals=[], what=f"who else may write {file}")
     if found and policy.preloaded_libraries is None:
         raise Manual(f"whether these belong into every program: {', '.join(found)}", found)
+    if not found:
+        expect(found, equals=[], what="libraries in every program")

@@ -68,3 +68,4 @@ def test_engine_program_versions(engine_program: EngineProgram, started: datetim
     age = (started.date() - AS_OF).days
     if age > STALE:
         raise Unknown(f"the table of repaired versions is {age} days old: update Hullcheck")
+    expect("repaired", equals="repaired", what=f"{told} ({floor.about})")

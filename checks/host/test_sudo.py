@@ -56,6 +56,8 @@ def test_sudo_users(sudo: Sudo, policy: Policy) -> None:
     others = [each for each in found if each.user not in allowed]
     if policy.sudo_users is None and others:
         raise Manual(f"whether these may become root: {_listed(others)}", sorted(_users(others)))
+    if policy.sudo_users is None:
+        expect(sorted(_users(others)), equals=[], what="users who become root through sudo")
 
 
 @control(
@@ -86,10 +88,12 @@ def test_sudo_engines(sudo: Sudo, policy: Policy) -> None:
     among the arguments does not hold them back, since sudo's stars also match spaces."""
     found = [each for each in sudo.grants if each.way is Way.ENGINE]
     trusted = {*(policy.trusted_users or ()), *(policy.sudo_users or ())}
-    for each in found:
-        if each.user not in trusted | {*policy.passwordless_sudo_users}:
-            expect(each.command, equals="no engine", what=f"what {each.user} may run as root")
+    lent = [each for each in found if each.user not in trusted | {*policy.passwordless_sudo_users}]
+    for each in lent:
+        expect(each.command, equals="no engine", what=f"what {each.user} may run as root")
     _settle(sudo)
+    if not lent:
+        expect([], equals=[], what="rules that lend an engine")
 
 
 @control(
@@ -138,9 +142,10 @@ def test_sudo_defaults(sudo: Sudo) -> None:
     # What is not seen to be set may be set in a part that cannot be read.
     _settle(sudo)
     if not any(source.rules for source in sudo.files.sources):
+        expect([], equals=[], what="rules that the settings would matter to")
         return
-    if not sudo.settings("secure_path"):
-        expect("not set", equals="set", what="secure_path")
+    kept = "set" if sudo.settings("secure_path") else "not set"
+    expect(kept, equals="set", what="secure_path")
     if not sudo.settings("use_pty") and sudo.version:
         expect(sudo.version, at_least=PTY_DEFAULT, what="the version of sudo, without use_pty,")
 

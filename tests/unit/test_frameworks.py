@@ -25,7 +25,7 @@ FRAMEWORKS = {
 
 
 def test_every_control_is_in_a_family():
-    held = {each for members in families().values() for each in members}
+    held = {each for name, members in families().items() if name != "host" for each in members}
     assert set(all_controls()) - held == set(), f"add a line to {FILE.name}"
 
 

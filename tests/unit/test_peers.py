@@ -66,10 +66,13 @@ def recorded() -> list[Evidence]:
 CLIENT = re.compile(r"(?<![\w./'*-])(docker|podman|nerdctl|ctr|crictl|kubectl) +(-|[a-z])")
 """A client at the place of a program in a command."""
 
+NAMES = re.compile(r"-name \S+|\bfor \w+ in [^;]*;")
+"""Where names stand that are looked for, or gone through, and not run."""
+
 
 def test_every_question_to_an_engine_says_which(recorded: list[Evidence]) -> None:
     """Weakness 64: DOCKER_HOST decided which engine answered, beside this host's own files."""
-    asked = {each.command for each in recorded}
+    asked = {NAMES.sub("", each.command) for each in recorded}
     calls = [
         command[found.start() :]
         for command in asked
