@@ -222,10 +222,13 @@ def test_busybox_in_place_of_coreutils(host: DockerHost, truth: Outcome) -> None
 
 @pytest.mark.parametrize("tool", ["curl", "docker", "getent", "getfacl", "systemctl"])
 def test_a_tool_that_a_small_host_lacks(host: DockerHost, truth: Outcome, tool: str) -> None:
-    """What only it could have told is unknown: which files have ACLs, who answers on a port."""
+    """What only it could have told is unknown: which files have ACLs, who answers on a port.
+
+    Of the 335 controls the ways to sockets, data roots and login files hang on ACLs.
+    """
     worse = other(swapped(host, "timeout", tool), truth)
     assert {found for _, found in worse.values()} <= {"unknown"}, worse
-    assert len(worse) <= 5, worse
+    assert len(worse) <= (8 if tool == "getfacl" else 5), worse
 
 
 def swapped(host: DockerHost, *missing: str) -> Outcome:

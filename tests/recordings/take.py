@@ -40,16 +40,20 @@ def take_all(names: Sequence[str] = ()) -> None:
             add_parts(host, scene)
             for user in sorted({each.user for each in entries} - {"root"}):
                 host.add_user(user)
-            for entry in entries:
-                evidence = record(host, entry)
+            known: set[str] = set()
+            for entry in sorted(entries, key=lambda each: each.user != "root"):
+                evidence = record(host, entry, known)
                 dump(evidence, entry.file)
                 size = entry.file.stat().st_size // 1024
                 print(f"{entry.name}: {len(evidence)} commands, {size} KiB", file=sys.stderr)
         print(f"{scene}: {time.monotonic() - clock:.1f} s", file=sys.stderr)
 
 
-def record(host: OverlayHost, entry: Entry) -> list[Evidence]:
-    """Audit a host with every control and return what it said, without the machine's own."""
+def record(host: OverlayHost, entry: Entry, known: set[str]) -> list[Evidence]:
+    """Audit a host with every control and return what it said, without the machine's own.
+
+    :param known: inodes of the host's sockets; root's audit, which sees them all, adds to it.
+    """
     target = replace(parse_spec(f"paramiko://{entry.user}@{host.name}"), ssh_config=host.ssh_config)
     there = connect(target, redact=Redactor(SALT))
     session = session_of(there)
@@ -60,16 +64,21 @@ def record(host: OverlayHost, entry: Entry) -> list[Evidence]:
             judge(each, there, entry.site)
         if session.late:
             raise AssertionError(f"{entry.name}: {session.late} commands came late")
-        return [replace(each, started=0.0, seconds=0.0) for each in own(session.recording, host)]
+        return [
+            replace(each, started=0.0, seconds=0.0) for each in own(session.recording, host, known)
+        ]
     finally:
         session.close()
 
 
-def own(recording: Iterable[Evidence], host: OverlayHost) -> list[Evidence]:
+def own(
+    recording: Iterable[Evidence], host: OverlayHost, known: set[str] | None = None
+) -> list[Evidence]:
     """Return a recording without what is not the host's own: the hosts of this machine share one
     network namespace, so each sees the sockets of all, and paths name where its root lies."""
     found = list(recording)
-    inodes = {
+    inodes = set() if known is None else known
+    inodes |= {
         line.split()[-1]
         for each in found
         if "/fd" in each.command and "socket:" in each.command
