@@ -104,9 +104,9 @@ _PATH = re.compile(
     rb"(?:file://)?/(?:etc|run|var|usr|opt|home|root|srv|tmp|mnt|data|app|secrets?|certs?|vault|proc"
     rb"|dev|snap)/[\w./@:-]*"
 )
+_TABLES = rb"(?:files|compat|db|nis|ldap|sss|systemd|winbind|extrausers|altfiles)"
 _NSSWITCH = re.compile(
-    rb"(?:(?:files|compat|db|nis|ldap|sss|systemd|winbind|extrausers|altfiles|\[[!A-Za-z=]*+\])"
-    rb"(?:[ \t]++|\Z))++"
+    rb"%s(?:[ \t]++(?:%s|\[[!A-Za-z=]*+\])(?=[ \t]|\Z))*+[ \t]*+" % (_TABLES, _TABLES)
 )
 """Where nsswitch.conf(5) finds the table called passwd."""
 _REFERENCE = re.compile(rb"\$\{[A-Za-z_]\w*\}")

@@ -289,3 +289,10 @@ def test_names() -> None:
     )  # fmt: skip
     assert [name for name in secret if not looks_secret(name)] == []
     assert [name for name in harmless if looks_secret(name)] == []
+
+
+def test_what_nsswitch_says_is_kept_and_what_looks_a_little_like_it_is_not() -> None:
+    for line in (b"passwd: files systemd\n", b"passwd: files [!NOTFOUND=return] sss\n"):
+        assert redactor.clean(line) == line
+    for text in (b'["--db-password", "[==AA]"]', b"passwd: filesx\n"):
+        assert PLACEHOLDER.search(redactor.clean(text))
