@@ -16,6 +16,7 @@ from hullcheck.inventory.policy import Policy
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.systemd import SystemdHost
 from tests.live.test_host import audit, folder, over
+from tests.recordings.parts.kernel import CONF_ROTTEN, CONF_SOUND, Conf
 
 pytestmark = pytest.mark.live
 
@@ -54,28 +55,6 @@ WRONG = {
     "vm.mmap_min_addr": "4096", "vm.mmap_rnd_bits": "28", "kernel.warn_limit": "0",
     "net.ipv4.tcp_syncookies": "0",
 }  # fmt: skip
-CONF_RIGHT = {
-    "ipv4": {
-        "accept_redirects": "0", "accept_source_route": "0", "forwarding": "1",
-        "log_martians": "1", "route_localnet": "0", "rp_filter": "1", "send_redirects": "0",
-    },
-    "ipv6": {
-        "accept_ra": "0", "accept_redirects": "0", "accept_source_route": "0",
-        "disable_ipv6": "0", "forwarding": "0",
-    },
-}  # fmt: skip
-CONF_WRONG = {
-    "ipv4": {
-        "accept_redirects": "1", "accept_source_route": "1", "forwarding": "1",
-        "log_martians": "0", "route_localnet": "1", "rp_filter": "0", "send_redirects": "1",
-    },
-    "ipv6": {
-        "accept_ra": "1", "accept_redirects": "1", "accept_source_route": "1",
-        "disable_ipv6": "0", "forwarding": "0",
-    },
-}  # fmt: skip
-
-Conf = Mapping[str, Mapping[str, str]]
 
 
 def tree(settings: Mapping[str, str], conf: Conf) -> dict[str, str]:
@@ -135,11 +114,11 @@ def found(host: OverlayHost) -> dict[str, str]:
 def test_settings_now_and_later(overlay_host: OverlayHost) -> None:
     """Right; wrong; right by hand with wrong files; right by hand with none."""
     meant = set(NAMES) - ELSEWHERE
-    with shown(overlay_host, RIGHT, CONF_RIGHT, written(RIGHT, CONF_RIGHT)):
+    with shown(overlay_host, RIGHT, CONF_SOUND, written(RIGHT, CONF_SOUND)):
         right = found(overlay_host)
         assert {name: right[name] for name in meant} == dict.fromkeys(meant, "pass")
         assert right["packet-forwarding"] == "not-applicable"
-        overlay_host.write("/etc/sysctl.d/60-site.conf", written(WRONG, CONF_WRONG))
+        overlay_host.write("/etc/sysctl.d/60-site.conf", written(WRONG, CONF_ROTTEN))
         later = found(overlay_host)
         # The bridge's is the engine's to set, redirects are refused where the host forwards.
         assert {name for name in meant if later[name] != "fail"} == {"bridge-router-advertisements"}
@@ -149,7 +128,7 @@ def test_settings_now_and_later(overlay_host: OverlayHost) -> None:
             name for name in meant if lost[name] == "fail"
         }
         assert lost["aslr"] == lost["dmesg-restrict"] == lost["route-localnet"] == "pass"
-    with shown(overlay_host, WRONG, CONF_WRONG, written(RIGHT, CONF_RIGHT)):
+    with shown(overlay_host, WRONG, CONF_ROTTEN, written(RIGHT, CONF_SOUND)):
         wrong = found(overlay_host)
         assert {name: wrong[name] for name in meant} == dict.fromkeys(meant, "fail")
 
