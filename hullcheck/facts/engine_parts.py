@@ -96,7 +96,7 @@ class EngineContainerd:
     def config(self) -> File:
         """Its configuration file, wherever its command line says that this is."""
         files: Files = get(self.host, "files")
-        words = self.process.cmdline[1:] if self.process else []
+        words = self.process.whole_cmdline[1:] if self.process else []
         path = _option(words, ("--config", "-config", "-c", "--c")) or CONFIG
         if not path.startswith("/"):
             raise Unknown(f"{self} has its configuration in {path}, wherever it was started")

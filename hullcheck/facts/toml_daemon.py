@@ -257,7 +257,7 @@ def running(
     session_of(host).foresee(*(read(f"/proc/{each.pid}/cmdline") for each in found))
     for process in found:
         try:
-            flags, subcommand = parse_arguments(process.cmdline, booleans)
+            flags, subcommand = parse_arguments(process.whole_cmdline, booleans)
         except Gone:
             continue
         if not subcommand:
