@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hullcheck.cli import exit_code, main
+from hullcheck.cli import main
+from hullcheck.commands._shared import exit_code
 from hullcheck.transport.recording import dump
 from hullcheck.transport.want import Evidence
-from hullcheck.verdict import HostRecord, Run, Status, Verdict
+from hullcheck.verdict import HostRecord, Run, Status, totals
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +117,5 @@ def test_a_run_lands_in_reports_and_latest_points_there(
     ],
 )
 def test_exit_codes(found: list[Status], host: str, code: int) -> None:
-    run = Run("id", "now", hosts=[HostRecord("web1", "ssh://web1", host)])
-    verdicts = [Verdict("web1", f"c{number}", each, "") for number, each in enumerate(found)]
-    assert exit_code(run, verdicts) == code
+    record = HostRecord("web1", "ssh://web1", host, totals=totals(found))
+    assert exit_code(Run("id", "now", hosts=[record])) == code

@@ -1,0 +1,81 @@
+"""What several commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from hullcheck.benchmarks import Benchmark
+from hullcheck.report.acceptances import odd_acceptances
+from hullcheck.report.source import Source
+from hullcheck.report.table import render
+from hullcheck.run.directory import read_evidence, read_run, read_verdicts
+from hullcheck.verdict import Run, Status
+
+__all__ = ["Commands", "add_directory", "add_verbose", "command", "exit_code", "print_table"]
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What argparse's ``add_subparsers`` returns."""
+
+
+def command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    about: str,
+    text: str = "",
+) -> argparse.ArgumentParser:
+    """Return the parser of a new command.
+
+    :param about: its line in ``hullcheck --help``. ``text``: what its own help says first.
+    """
+    parser = commands.add_parser(
+        name, help=about, description=text or f"{about[0].upper()}{about[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_directory(parser: argparse.ArgumentParser, name: str = "DIR") -> None:
+    """Declare the run directory that a command works on."""
+    parser.add_argument("directory", metavar=name, type=Path, help="a run directory")
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Declare ``-v``."""
+    parser.add_argument(
+        "-v", "--verbose", action="store_true",
+        help="show expected and observed values and the commands that they rest on",
+    )  # fmt: skip
+
+
+def print_table(directory: Path, benchmark: Benchmark, verbose: bool) -> None:
+    """Print the table of a run directory as the terminal can show it."""
+    terminal = sys.stdout.isatty()
+    text = render(
+        read_run(directory),
+        read_verdicts(directory),
+        benchmark=benchmark,
+        width=shutil.get_terminal_size((100, 24)).columns if terminal else 100,
+        colour=terminal,
+        verbose=verbose,
+        recordings=read_evidence(directory) if verbose else None,
+    )
+    print(text)
+    for line in odd_acceptances(Source(directory)):
+        print(line)
+    print(f"\nEvidence: {directory}")
+
+
+def exit_code(run: Run) -> int:
+    """Return the exit code for a run: 0 all clear, 1 a fail, 3 something not known."""
+    statuses = {status for host in run.hosts for status in host.totals}
+    if Status.FAIL in statuses:
+        return 1
+    lost = any(host.status != "audited" for host in run.hosts) or not run.hosts
+    return 3 if lost or statuses & {Status.ERROR, Status.UNKNOWN} else 0

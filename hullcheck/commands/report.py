@@ -1,0 +1,49 @@
+"""``hullcheck report``: the table of an earlier run, or another report of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hullcheck import benchmarks
+from hullcheck.commands._shared import Commands, add_directory, add_verbose, command, print_table
+from hullcheck.report.formats import FORMATS, MissingExtra, write
+from hullcheck.report.source import Source
+from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError
+
+__all__ = ["declare"]
+
+
+def declare(commands: Commands) -> None:
+    """Declare the command."""
+    one = command(
+        commands, "report", _report,
+        "print the table of an earlier run, or make another report of it",
+        "Without --format the table is printed.",
+    )  # fmt: skip
+    add_directory(one)
+    one.add_argument(
+        "--format", metavar="FORMAT", choices=tuple(FORMATS),
+        help="; ".join(f"{each.name}: {each.about}" for each in FORMATS.values()),
+    )  # fmt: skip
+    one.add_argument(
+        "-o", "--output", metavar="FILE", type=Path,
+        help="where to (default: under the format's usual name, here)",
+    )  # fmt: skip
+    one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
+    add_verbose(one)
+
+
+def _report(options: argparse.Namespace) -> int:
+    try:
+        if options.format:
+            place = options.output or Path(FORMATS[options.format].file)
+            print(write(options.format, Source(options.directory), place))
+            return 0
+        benchmark = benchmarks.load_benchmark(options.benchmark)
+        print_table(options.directory, benchmark, options.verbose)
+    except (ValueError, KeyError) as error:
+        raise UsageError(error.args[0]) from error
+    except (MissingExtra, OSError) as error:
+        raise UsageError(str(error)) from error
+    return 0
