@@ -41,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"hullcheck: {error}", file=sys.stderr)
         return 2
+    except audit.Terminated:
+        return 143
     except KeyboardInterrupt:
-        print("hullcheck: interrupted; hosts that were finished are kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

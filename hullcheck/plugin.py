@@ -20,7 +20,7 @@ from hullcheck.control import Control, NotApplicable, control_of
 from hullcheck.report.publish import Publication, add_publishing, publication
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
-from hullcheck.run.audit import HostAudit, Subject, audit_host, keep
+from hullcheck.run.audit import HostAudit, Subject, audit_host
 from hullcheck.run.directory import RunDirectory, read_evidence, read_verdicts
 from hullcheck.run.options import Request, UsageError, add_options, prepare
 from hullcheck.transport.adopt import adopt
@@ -156,8 +156,8 @@ class Audits:
         name = subject.target.name
         if name not in self._audits:
             assert self._directory is not None
-            self._audits[name] = audit_host(subject, self.request.plan)
-            keep(self._audits[name], self._directory)
+            found = self._audits[name] = audit_host(subject, self.request.plan)
+            self._directory.add(found.record, found.verdicts, found.evidence)
         return self._audits[name]
 
     def finish(self) -> None:

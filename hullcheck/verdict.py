@@ -131,7 +131,10 @@ class HostRecord:
 
 @dataclass(slots=True)
 class Run:
-    """A set of verdicts for a set of hosts. Times are RFC 3339 in UTC."""
+    """A set of verdicts for a set of hosts. Times are RFC 3339 in UTC.
+
+    :param shard: which part of an inventory the run is of, and what the whole is; see run/shard.py.
+    """
 
     id: str
     started: str
@@ -140,3 +143,4 @@ class Run:
     policy_digest: str = ""
     previous: str | None = None
     hosts: list[HostRecord] = field(default_factory=list)
+    shard: dict[str, Any] | None = None

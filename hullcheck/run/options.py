@@ -18,16 +18,18 @@ from hullcheck.inventory.attestations import load_attestations
 from hullcheck.inventory.load import load_inventory
 from hullcheck.inventory.policy import Policy, digest, load_policy
 from hullcheck.inventory.waivers import load_waivers
-from hullcheck.run.audit import Plan, Subject
+from hullcheck.run.audit import HOST_SECONDS, Plan, Subject
 from hullcheck.run.directory import RunDirectory, new_id, point_latest, rfc3339
+from hullcheck.run.resume import keep_targets, unfinished
 from hullcheck.run.seal import before, keep_before
+from hullcheck.run.shard import Shard, parse_shard
 from hullcheck.run.site import SiteRecord
 from hullcheck.transport.ansible import expand_spec
 from hullcheck.transport.recording import load
 from hullcheck.transport.target import Target
 from hullcheck.verdict import Run
 
-__all__ = ["DEFAULT_BENCHMARK", "Request", "UsageError", "add_options", "prepare"]
+__all__ = ["DEFAULT_BENCHMARK", "Request", "UsageError", "add_options", "prepare", "resume"]
 
 DEFAULT_BENCHMARK = "cis-docker-1.8.0"
 
@@ -38,46 +40,67 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An audit that can start: everything it names exists and can be read."""
+    """An audit that can start: everything it names exists and can be read.
+
+    :param shard: which part of the subjects is to be audited; None: all.
+    :param resumed: the run that is gone on with, of which the subjects are what is left.
+    """
 
     subjects: tuple[Subject, ...]
     plan: Plan
     benchmark: benchmarks.Benchmark
     report_dir: Path | None
+    shard: Shard | None = None
+    resumed: Path | None = None
 
     def with_controls(self, controls: Iterable[Control]) -> Request:
         """Return the same audit, of these controls."""
         return replace(self, plan=replace(self.plan, controls=tuple(controls)))
 
     def open(self) -> RunDirectory:
-        """Make the run directory.
+        """Make the run directory, or open the one that is gone on with.
 
         :raises UsageError: it cannot be written, or it is not empty.
         """
+        try:
+            if self.resumed:
+                return RunDirectory.reopen(self.resumed, self.plan.controls)
+            return self._made()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        except OSError as error:
+            why = str(error) if error.errno is None else f"{error.filename}: {error.strerror}"
+            raise UsageError(f"the report directory cannot be used: {why}") from error
+
+    @property
+    def chosen(self) -> list[Subject]:
+        """The hosts that are to be audited now."""
+        return self.shard.pick(self.subjects) if self.shard else list(self.subjects)
+
+    def _made(self) -> RunDirectory:
+        names = [each.target.name for each in self.subjects]
         run = Run(
             new_id(self.plan.started),
             rfc3339(self.plan.started),
             controls_digest=controls_digest(self.plan.controls),
             policy_digest=digest([each.policy for each in self.subjects]),
+            shard=self.shard.document(names) if self.shard else None,
         )
         path = self.report_dir or Path("reports") / run.id
         last = before(path)
         run.previous = last.digest if last else None
-        try:
-            directory = RunDirectory(path, run, self.plan.controls, self._site())
-            if last:
-                keep_before(path, last)
-            if self.report_dir is None:
-                point_latest(path)
-        except OSError as error:
-            why = str(error) if error.errno is None else f"{path}: {error.strerror}"
-            raise UsageError(f"the report directory cannot be used: {why}") from error
+        directory = RunDirectory(path, run, self.plan.controls, self._site())
+        keep_targets(path, self.chosen)
+        if last:
+            keep_before(path, last)
+        if self.report_dir is None:
+            point_latest(path)
         return directory
 
     def _site(self) -> SiteRecord:
         return SiteRecord(
-            {each.target.name: each.policy for each in self.subjects},
-            {each.target.name: each.role for each in self.subjects},
+            {each.target.name: each.policy for each in self.chosen},
+            {each.target.name: each.role for each in self.chosen},
             self.plan.waivers,
             self.plan.attestations,
         )
@@ -122,6 +145,32 @@ def prepare(options: Any, specs: Iterable[str], controls: Iterable[Control]) -> 
         raise UsageError(f"{error.filename}: {error.strerror}") from error
 
 
+def resume(options: Any) -> Request:
+    """Return what is left of the audit that ``--resume`` names.
+
+    :raises UsageError: there is nothing to go on with, or not like this.
+    """
+    path = Path(options.resume)
+    try:
+        subjects, plan = unfinished(path.resolve() if path.is_symlink() else path)
+        benchmark = benchmarks.load_benchmark(options.benchmark)
+        plan = replace(plan, **_means(options))
+    except (ValueError, KeyError) as error:
+        raise UsageError(error.args[0] if error.args else str(error)) from error
+    return Request(tuple(subjects), plan, benchmark, None, resumed=path.resolve())
+
+
+def _means(options: Any) -> dict[str, Any]:
+    """Return how hosts are to be audited: what of a plan changes no verdict."""
+    ask = options.ask_sudo_pass
+    return {
+        "sudo_password": getpass.getpass("sudo password on the hosts: ") if ask else None,
+        "connect_timeout": options.connect_timeout,
+        "salt": secrets.token_bytes(16),
+        "host_seconds": getattr(options, "host_timeout", None) or HOST_SECONDS,
+    }
+
+
 def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> Request:
     for file in (options.ssh_config, getattr(options, "ssh_identity_file", None)):
         if file:
@@ -152,18 +201,10 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
     names = [each.target.name for each in subjects]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)} is named twice; a run audits each host once")
-    password = getpass.getpass("sudo password on the hosts: ") if options.ask_sudo_pass else None
-    plan = Plan(
-        controls,
-        started,
-        tuple(waivers),
-        tuple(said),
-        password,
-        options.connect_timeout,
-        secrets.token_bytes(16),
-    )
+    shard = parse_shard(options.shard) if getattr(options, "shard", None) else None
+    plan = Plan(controls, started, tuple(waivers), tuple(said), **_means(options))
     directory = Path(options.report_dir) if options.report_dir else None
-    return Request(tuple(subjects), plan, benchmark, directory)
+    return Request(tuple(subjects), plan, benchmark, directory, shard)
 
 
 def _with(target: Target, options: Any) -> Target:

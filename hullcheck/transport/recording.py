@@ -12,13 +12,18 @@ from typing import Any
 
 from hullcheck.transport.want import Evidence, Unreachable, Want
 
-__all__ = ["Replay", "dump", "load"]
+__all__ = ["Replay", "dump", "dumps", "load"]
+
+
+def dumps(evidence: Iterable[Evidence]) -> bytes:
+    """Return a recording, gzipped, the same bytes for the same evidence."""
+    text = "".join(json.dumps(_record(each), ensure_ascii=False) + "\n" for each in evidence)
+    return gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0)
 
 
 def dump(evidence: Iterable[Evidence], path: Path) -> None:
-    """Write a recording, gzipped, the same bytes for the same evidence."""
-    text = "".join(json.dumps(_record(each), ensure_ascii=False) + "\n" for each in evidence)
-    path.write_bytes(gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0))
+    """Write a recording."""
+    path.write_bytes(dumps(evidence))
 
 
 def load(path: Path) -> list[Evidence]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from testinfra.host import Host
 from hullcheck.catalogue import all_controls
 from hullcheck.control import control, control_of, expect
 from hullcheck.run import audit as module
-from hullcheck.run.audit import HostAudit, Plan, Subject, audit, audit_host
+from hullcheck.run.audit import Plan, Subject, audit_host
 from hullcheck.run.directory import RunDirectory, new_id, read_run, read_verdicts, recording_name
+from hullcheck.run.fleet import audit
 from hullcheck.run.replay import replay
 from hullcheck.run.site import SiteRecord
 from hullcheck.schemas import schema
@@ -31,6 +33,10 @@ PLAN = Plan(CONTROLS, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC))
 
 def directory(path: Path) -> RunDirectory:
     return RunDirectory(path, Run("id", "2026-11-23T01:02:03Z"), CONTROLS, SiteRecord())
+
+
+def audited(run: RunDirectory, *subjects: Subject, plan: Plan = PLAN, **told: Any) -> None:
+    audit(subjects, plan, run, ThreadPoolExecutor(2), at_once=2, **told)
 
 
 def recorded(folder: Path, name: str) -> Subject:
@@ -50,7 +56,7 @@ def test_a_host_that_breaks_the_audit_does_not_stop_the_run(
 
     monkeypatch.setattr(module, "_verdicts", breaks)
     run = directory(tmp_path / "run")
-    audit([recorded(tmp_path, "bad"), recorded(tmp_path, "good")], PLAN, run)
+    audited(run, recorded(tmp_path, "bad"), recorded(tmp_path, "good"))
     found = {each.name: each for each in read_run(run.path).hosts}
     assert (found["bad"].status, found["good"].status) == ("partial", "audited")
     statuses = {each.status for each in read_verdicts(run.path) if each.host == "bad"}
@@ -60,11 +66,11 @@ def test_a_host_that_breaks_the_audit_does_not_stop_the_run(
 def test_what_is_finished_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> None:
     run = directory(tmp_path / "run")
 
-    def stop(_: HostAudit) -> None:
+    def stop(_: HostRecord | None, _running: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        audit([recorded(tmp_path, "web1")], PLAN, run, stop)
+        audited(run, recorded(tmp_path, "web1"), told=stop)
     found = read_run(run.path)
     assert found.finished is None
     assert [each.name for each in found.hosts] == ["web1"]
@@ -119,7 +125,7 @@ def test_a_part_of_the_controls_gives_a_document_of_the_same_form(
     sums = {f"{name}_digest": "sha256:" + "0" * 64 for name in ("controls", "policy")}
     made = Run("id", "2026-11-23T01:02:03Z", **sums)
     run = RunDirectory(tmp_path / "run", made, CONTROLS[:count], SiteRecord())
-    audit([recorded(tmp_path, "web1")], Plan(CONTROLS[:count], PLAN.started), run)
+    audited(run, recorded(tmp_path, "web1"), plan=Plan(CONTROLS[:count], PLAN.started))
     run.finish(PLAN.started)
     document = json.loads((run.path / "run.json").read_text())
     jsonschema.validate(document, schema("run"))
@@ -137,7 +143,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 
 def test_replaying_says_unknown_of_what_was_not_recorded(tmp_path: Path) -> None:
     run = directory(tmp_path / "run")
-    audit([recorded(tmp_path, "web1")], PLAN, run)
+    audited(run, recorded(tmp_path, "web1"))
     more = tuple(all_controls().values())[:6]
     again = replay(run.path, tmp_path / "again", more)
     found = list(read_verdicts(again.path))
