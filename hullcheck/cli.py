@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, replay, report, verify, waive
+from hullcheck.commands import audit, controls, merge, replay, report, verify, waive
 from hullcheck.run.options import UsageError
 
 __all__ = ["main"]
 
-COMMANDS = (audit, controls, replay, verify, waive, report)
+COMMANDS = (audit, controls, report, merge, replay, verify, waive)
 """In the order of ``--help``."""
 
 EXAMPLES = """\

@@ -73,9 +73,12 @@ def print_table(directory: Path, benchmark: Benchmark, verbose: bool) -> None:
 
 
 def exit_code(run: Run) -> int:
-    """Return the exit code for a run: 0 all clear, 1 a fail, 3 something not known."""
+    """Return the exit code for a run: 0 all clear, 1 a fail, 3 something not known.
+
+    A run without hosts is not known, unless it is a shard of fewer hosts than shards.
+    """
     statuses = {status for host in run.hosts for status in host.totals}
     if Status.FAIL in statuses:
         return 1
-    lost = any(host.status != "audited" for host in run.hosts) or not run.hosts
+    lost = any(host.status != "audited" for host in run.hosts) or not (run.hosts or run.shard)
     return 3 if lost or statuses & {Status.ERROR, Status.UNKNOWN} else 0

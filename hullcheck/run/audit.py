@@ -176,8 +176,7 @@ def _late(
     try:
         found = future.result(LATE_SECONDS)
     except TimeoutError:
-        status = "partial" if sessions else "unreachable"
-        return HostAudit(HostRecord(target.name, target.display, status, why), (), ())
+        return HostAudit(HostRecord(target.name, target.display, "unreachable", why), (), ())
     if found.record.status != "unreachable":
         found.record.status = "partial"
         found.record.reason = f"{why}; what it had not answered by then is unknown"

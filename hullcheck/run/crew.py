@@ -7,6 +7,7 @@ while there are no threads, and many threads in each.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gc
@@ -48,6 +49,8 @@ class ProcessCrew(Executor):
         gc.unfreeze()
         for each in self._workers:
             each.listen()
+        # Before multiprocessing's own: it waits for processes, and they ignore its signal.
+        atexit.register(self.shutdown, wait=False)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Give a task to the process that has the fewest.
@@ -64,6 +67,7 @@ class ProcessCrew(Executor):
 
         :param cancel_futures: nothing, as every task has begun.
         """
+        atexit.unregister(self.shutdown)
         if wait:
             for each in self._workers:
                 each.settle()

@@ -116,4 +116,4 @@ class _Crowd:
 
 def _lost(subject: Subject, why: str) -> PackedHost:
     target = subject.target
-    return PackedHost(HostRecord(target.name, target.display, "partial", why), b"", b"")
+    return PackedHost(HostRecord(target.name, target.display, "unreachable", why), b"", b"")

@@ -29,19 +29,23 @@ def replay(source: Path, destination: Path, controls: Iterable[Control]) -> RunD
     :raises ValueError: the run cannot be read. :raises OSError: the new one cannot be written.
     """
     run, site = read_run(source), read_site(source)
-    started = datetime.strptime(run.started, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     chosen = tuple(controls)
     directory = RunDirectory(destination, replace(run, hosts=[], finished=None), chosen, site)
     if kept := previous_file(source):
         shutil.copy(kept[1], destination)
     for host in run.hosts:
         evidence = load(source / host.recording) if host.recording else []
-        verdicts = _verdicts(host, evidence, chosen, site, started)
+        began = site.started.get(host.name, run.started)
+        verdicts = _verdicts(host, evidence, chosen, site, _time(began))
         counted = replace(host, totals=totals(verdict.status for verdict in verdicts))
         directory.add(counted, verdicts, evidence)
     if run.finished:
-        directory.finish(datetime.strptime(run.finished, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC))
+        directory.finish(_time(run.finished))
     return directory
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def _verdicts(

@@ -23,12 +23,17 @@ __all__ = ["SiteRecord", "read_site", "site_document"]
 
 @dataclass(frozen=True, slots=True)
 class SiteRecord:
-    """The site values of a run."""
+    """The site values of a run.
+
+    :param started: of a run that was put together, by host: when its part began, which is the
+        time its verdicts know.
+    """
 
     policies: dict[str, Policy] = field(default_factory=dict)
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
+    started: dict[str, str] = field(default_factory=dict)
 
 
 def site_document(record: SiteRecord) -> dict[str, Any]:
@@ -42,6 +47,7 @@ def site_document(record: SiteRecord) -> dict[str, Any]:
                 for key, value in dataclasses.asdict(policy).items()
                 if value != defaults[key]
             },
+            **({"started": record.started[name]} if name in record.started else {}),
         }
         for name, policy in record.policies.items()
     }
@@ -73,6 +79,7 @@ def read_site(path: Path) -> SiteRecord:
             {name: _role(each["role"]) for name, each in hosts.items()},
             tuple(_waivers(document["waivers"])),
             tuple(_attestations(document.get("attestations", ()))),
+            {name: each["started"] for name, each in hosts.items() if "started" in each},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path / 'site.json'} cannot be read: {error}") from error
