@@ -29,9 +29,9 @@ CONTROLS = (
     "host.empty-passwords", "host.trusted-hosts",
 )  # fmt: skip
 
-HOST_SECONDS = 10
-GRACE_SECONDS = 10
-"""What a run may take beyond its slowest host: Python's start, a host cut off, the table."""
+HOST_SECONDS = 15
+RUN_SECONDS = 50
+"""Far more than a host may take, on a busy machine; far less than what hangs would take."""
 
 Verdicts = dict[str, dict[str, str]]
 """host -> {control: the whole verdict, as it stands in the run}"""
@@ -169,7 +169,7 @@ FAULTS: dict[str, Callable[[Hosts], object]] = {
     "babbler": lambda hosts: hosts.babble("babbler"),
     "forged": lambda hosts: hosts.forge("forged"),
     "nosudo": lambda hosts: hosts["nosudo"].run("rm /etc/sudoers.d/ann"),
-    "dead": lambda hosts: hosts["dead"].run("kill 1"),
+    "dead": lambda hosts: hosts["dead"].run("kill 1", check=False),
 }
 SOUND: dict[str, Callable[[Hosts], object]] = {
     "slow": lambda hosts: hosts.delay("slow", 0.2),
@@ -237,7 +237,8 @@ def test_a_faulty_host_is_said_to_be_what_it_is(runs: tuple[Outcome, Outcome], n
     before, during = runs
     status, why = SAID[name]
     host = during.hosts[name]
-    assert (host["status"], why in host["reason"]) == (status, True), host
+    assert host["status"] == status, host
+    assert why in host["reason"]
     judged, expected = during.statuses(name), before.statuses(name)
     if name == "flood":
         assert "gave more than" in during.verdicts[name]["host.sudo-files"]
@@ -256,7 +257,7 @@ def test_the_run_ends_in_time_and_says_that_something_is_wrong(
 ) -> None:
     _, during = runs
     assert during.document["run"]["finished"]
-    assert during.seconds < HOST_SECONDS + GRACE_SECONDS
+    assert during.seconds < RUN_SECONDS
     assert during.code == 1
 
 
