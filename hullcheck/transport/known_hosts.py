@@ -113,11 +113,18 @@ def _matches(patterns: str, name: str) -> bool:
 
 
 def _hashed(field: str, name: str) -> bool:
+    parts = _unpacked(field)
+    return parts is not None and hmac.digest(parts[0], name.encode(), "sha1") == parts[1]
+
+
+@functools.lru_cache(maxsize=20_000)
+def _unpacked(field: str) -> tuple[bytes, bytes] | None:
+    """Return the salt and the digest of a hashed name; None if it is none."""
     try:
         salt, digest = (base64.b64decode(part, validate=True) for part in field[3:].split("|"))
     except ValueError:
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
+        return None
+    return salt, digest
 
 
 def verify(
