@@ -2,6 +2,7 @@
 # make test                                             run the whole test suite
 # make lint                                             ruff and mypy
 # make bench                                            figures, as ratios against peers
+# make bench-fleet                                      1,000 hosts on loopback, against plain testinfra
 # make docs                                             docs/controls.md, from the controls
 # make lock                                             pin the newest versions again
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 empty :=
 comma := ,
 
-.PHONY: audit test lint lock bench docs
+.PHONY: audit test lint lock bench bench-fleet docs
 .DEFAULT_GOAL := audit
 
 audit: $(VENV)/.run
@@ -26,6 +27,9 @@ test: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@tests/prepare
 	@$(BIN)/python -m bench.gathering $(ARGS)
+
+bench-fleet: $(VENV)/.dev
+	@$(BIN)/python -m bench.fleet $(ARGS)
 
 docs: $(VENV)/.dev
 	@$(BIN)/hullcheck controls --markdown > docs/controls.md

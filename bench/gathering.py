@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
-from testinfra.backend.paramiko import ParamikoBackend
 
+from bench.plain import PlainWire
 from bench.proxy import delayed
 from hullcheck.catalogue import all_controls
 from hullcheck.judge import Site, gather, judge
 from hullcheck.run.replay import rejudge
-from hullcheck.transport import Evidence, Session, Want, host_of, session_of
+from hullcheck.transport import Session, host_of, session_of
 from hullcheck.transport.connect import connect
 from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import Verdict
@@ -39,23 +39,6 @@ from tests.live.hosts.zoo import zoo
 
 CONTROLS = list(all_controls().values())
 SITE = Site("bench", started=datetime(2026, 1, 1, tzinfo=UTC))
-
-
-class PlainWire:
-    """testinfra's paramiko backend, as it ships: every command a channel and a process."""
-
-    def __init__(self, ssh_config: Path) -> None:
-        self._backend = ParamikoBackend("bench", ssh_config=str(ssh_config), timeout=60)
-
-    def perform(self, wants: Sequence[Want]) -> Iterator[Evidence]:
-        """Run one command after the other."""
-        for each in wants:
-            done = self._backend.run(each.command)
-            yield Evidence(each.command, done.rc, done.stdout_bytes, done.stderr_bytes)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._backend.client.close()
 
 
 def gathered(ssh_config: Path) -> tuple[list[Verdict], Session]:
@@ -69,7 +52,7 @@ def gathered(ssh_config: Path) -> tuple[list[Verdict], Session]:
 
 def plain(ssh_config: Path) -> tuple[list[Verdict], Session]:
     """Audit through plain testinfra, connection included."""
-    session = Session(PlainWire(ssh_config))
+    session = Session(PlainWire("bench", ssh_config))
     host = host_of(session, "bench", "paramiko")
     verdicts = [judge(each, host, SITE) for each in CONTROLS]
     session.close()

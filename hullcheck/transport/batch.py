@@ -20,6 +20,10 @@ from hullcheck.transport.want import LIMIT, Evidence, Unreachable, Want
 
 __all__ = ["Batch", "Lost", "Shell", "Sink"]
 
+KEPT = 64 * 1024
+"""Bytes of each stream that stay of an answer that is of no use: what it was can be seen, and a
+host that floods does not keep the auditor busy with it."""
+
 GRACE = 10.0
 """Seconds that the network may add to a command's own time limit."""
 
@@ -150,10 +154,11 @@ class Sink:
 
     def _finish(self, command: str, code: int, stdout: bytes, stderr: bytes) -> None:
         trouble = f"gave more than {LIMIT} bytes" if max(len(stdout), len(stderr)) > LIMIT else ""
+        most = KEPT if trouble else LIMIT
         now = time.monotonic()
         self.done.append(
             Evidence(
-                command, code, stdout[:LIMIT], stderr[:LIMIT],
+                command, code, stdout[:most], stderr[:most],
                 self._begun, round(now - self._clock, 6), trouble=trouble,
             )
         )  # fmt: skip
@@ -169,7 +174,7 @@ class Sink:
             parts.append(ended[position][1] if len(ended) > position else rest)
         seconds = round(time.monotonic() - self._clock, 6)
         command = self.jobs[position].command
-        cut = [part[:LIMIT] for part in parts]
+        cut = [part[:KEPT] for part in parts]
         return Evidence(command, None, cut[0], cut[1], self._begun, seconds, trouble=why)
 
     @property

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,21 +53,50 @@ def look_up(files: Sequence[Path], name: str) -> list[KnownKey]:
 
 def _lines(file: Path, name: str) -> Iterator[KnownKey]:
     try:
-        text = file.read_bytes().decode("utf-8", "replace")
+        data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise Unreachable("host-key", f"{file}: cannot be read: {error.strerror}") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
-        marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
-        if len(fields) < 3 or fields[0].startswith("#") or not _matches(fields[0], name):
-            continue
+    plain, others = _parsed(data)
+    found = [*plain.get(name, ()), *(each for each in others if _matches(each.hosts, name))]
+    for each in sorted(found, key=lambda line: line.number):
         try:
-            blob = base64.b64decode(fields[2], validate=True)
+            blob = base64.b64decode(each.key, validate=True)
         except binascii.Error:
             continue
-        yield KnownKey(marker, fields[1], fingerprint(blob), file, number)
+        yield KnownKey(each.marker, each.kind, fingerprint(blob), file, each.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    marker: str
+    hosts: str
+    kind: str
+    key: str
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(data: bytes) -> tuple[dict[str, list[_Line]], list[_Line]]:
+    """Return a file's lines by name, and those whose names are patterns or hashes.
+
+    A fleet's file has a line for each host, and each host is looked up in it.
+    """
+    plain: dict[str, list[_Line]] = defaultdict(list)
+    others: list[_Line] = []
+    for number, text in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        fields = text.split()
+        marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
+        if len(fields) < 3 or fields[0].startswith("#"):
+            continue
+        line = _Line(number, marker, *fields[:3])
+        if re.search(r"[*?!|]", line.hosts):
+            others.append(line)
+            continue
+        for name in set(line.hosts.lower().split(",")):
+            plain[name].append(line)
+    return dict(plain), others
 
 
 def _matches(patterns: str, name: str) -> bool:
@@ -82,11 +113,18 @@ def _matches(patterns: str, name: str) -> bool:
 
 
 def _hashed(field: str, name: str) -> bool:
+    parts = _unpacked(field)
+    return parts is not None and hmac.digest(parts[0], name.encode(), "sha1") == parts[1]
+
+
+@functools.lru_cache(maxsize=20_000)
+def _unpacked(field: str) -> tuple[bytes, bytes] | None:
+    """Return the salt and the digest of a hashed name; None if it is none."""
     try:
         salt, digest = (base64.b64decode(part, validate=True) for part in field[3:].split("|"))
     except ValueError:
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
+        return None
+    return salt, digest
 
 
 def verify(

@@ -31,6 +31,13 @@ def known(file: Path, name: str) -> list[int]:
     return [key.line for key in look_up([file], name)]
 
 
+def test_lines_come_in_their_order_and_a_changed_file_is_read_again(file: Path) -> None:
+    file.write_text(line("web,WEB") + line("*") + line("db") + line(hashed("web")) + line("web"))
+    assert known(file, "web") == [1, 2, 4, 5]
+    file.write_text(line("db") + line("web"))
+    assert known(file, "web") == [2]
+
+
 @pytest.mark.parametrize(
     ("names", "name", "matches"),
     [

@@ -214,6 +214,11 @@ class OverlayHost:
         self.close()
 
     @property
+    def outer(self) -> int:
+        """A process in the namespace above the host's own, where its overlay is mounted."""
+        return self._unshare
+
+    @property
     def _outer_root(self) -> Path:
         return Path(f"/proc/{self._unshare}/root{self.state}/ns")
 
