@@ -245,11 +245,11 @@ def _connected(target: Target, plan: Plan) -> Host:
 
 
 def _verdicts(host: Host, site: Site, plan: Plan) -> tuple[Verdict, ...]:
-    """Gather what all controls need, then judge from memory."""
-    questions = [partial(judge, each, host, site) for each in plan.controls]
-    session_of(host).gather([partial(_summary, host), *questions])
+    """Judge all controls, each as soon as all is known that it asks for."""
+    questions: list[Callable[[], Any]] = [partial(_summary, host)]
+    questions += [partial(judge, each, host, site) for each in plan.controls]
+    _, *judged = session_of(host).gather(questions)
     today = plan.started.date()
-    judged = (judge(each, host, site) for each in plan.controls)
     return tuple(
         apply(answer(each, plan.attestations, today), plan.waivers, today) for each in judged
     )

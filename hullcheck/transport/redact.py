@@ -34,18 +34,19 @@ _KEY_TEXT = re.compile(
 
 _PATTERNS = (
     # user:password@ in a URL; an image's @sha256: is no host.
-    re.compile(
+    (b"://", re.compile(
         rb"(?P<kept>://[^\s/@:\"'\\\0]{0,256}+:)(?P<secret>[^\s/\"'\\\0]{1,1024})@(?!sha(?:256|512):)"
-    ),
-    re.compile(
+    )),
+    (b"authorization", re.compile(
         rb"(?i)(?P<kept>authorization\\{0,7}[\"']?[ \t]{0,8}[:=,][ \t]{0,8}\\{0,7}[\"']?"
         rb"(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,8})"
         rb"(?P<secret>(?:[^\s\"'\\\0]++|\\++(?![\"']))++)"
-    ),
-    re.compile(
+    )),
+    (b"bearer", re.compile(
         rb"(?i)(?P<kept>\bbearer[ \t]{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"
-    ),
-)
+    )),
+)  # fmt: skip
+"""What secrets stand in, and the small letters without which a pattern fits nothing."""
 
 _SHAPES = re.compile(
     rb"(?<![A-Za-z0-9_-])(?P<kept>)(?P<secret>"
@@ -55,12 +56,20 @@ _SHAPES = re.compile(
     rb"|hv[sbr]\.[\w-]{20,}+|SWMTKN-1-[0-9a-z-]{20,}+|SWMKEY-1-[\w+/=-]{20,}+"
     rb"|AGE-SECRET-KEY-1[0-9A-Z]{20,}+)"
 )
+_SHAPED = (
+    b"akia", b"asia", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-",
+    b"xox", b"eyj", b"_live_", b"aiza", b"npm_", b"dckr_", b"hvs.", b"hvb.", b"hvr.", b"swmtkn-",
+    b"swmkey-", b"age-secret-key-",
+)  # fmt: skip
 _HASHES = re.compile(
     rb"(?P<kept>)(?P<secret>\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|apr1|argon2[a-z]{1,2}|scrypt|pbkdf2[\w-]*)"
     rb"\$[./A-Za-z0-9$=,+-]{8,}+|\{S?SHA(?:256|512)?\}[A-Za-z0-9+/=]{20,}+)"
 )
 
-_KEYWORD = re.compile(rb"(?i)pass|pwd|secret|token|cred|auth|key")
+_HASHED = (b"$", b"{s")
+
+_KEYWORDS = (b"pass", b"pwd", b"secret", b"token", b"cred", b"auth", b"key")
+_KEYWORD = re.compile(rb"(?i)" + b"|".join(_KEYWORDS))
 _NAME_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _REST = re.compile(rb"[\w.-]*+")
 _AFTER_NAME = re.compile(
@@ -160,12 +169,17 @@ class Redactor:
         """Return text without secrets; doing it twice changes nothing more."""
         if self._known:
             data = self._around(self._known, data)
-        data = self._private_keys(data)
-        for pattern in _PATTERNS:
-            data = pattern.sub(self._replaced, data)
-        data = self._named(data)
-        for pattern in (_SHAPES, _HASHES):
-            data = pattern.sub(self._replaced, data)
+        low = data.lower()
+        if b"private key" in low:
+            data = self._private_keys(data)
+        for telling, pattern in _PATTERNS:
+            if telling in low:
+                data = pattern.sub(self._replaced, data)
+        if any(each in low for each in _KEYWORDS):
+            data = self._named(data)
+        for telling_ones, pattern in ((_SHAPED, _SHAPES), (_HASHED, _HASHES)):
+            if any(each in low for each in telling_ones):
+                data = pattern.sub(self._replaced, data)
         return data
 
     def _mark(self, secret: bytes) -> bytes:

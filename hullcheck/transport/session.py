@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -38,16 +38,18 @@ class Consulted:
     """Which lines of the recording were looked at, and what trouble there was with them."""
 
     lines: dict[int, str] = field(default_factory=dict)
-    _added: list[dict[int, str]] = field(default_factory=list)
+    _added: dict[int, dict[int, str]] = field(default_factory=dict)
 
     def add(self, lines: dict[int, str]) -> None:
         """Note more lines; a trouble that was seen once stays."""
-        if any(lines is known for known in self._added):
+        if id(lines) in self._added:
             return
-        self._added.append(lines)
+        # What was added is kept, so that its id stays its own.
+        self._added[id(lines)] = lines
+        mine = self.lines
         for line, trouble in lines.items():
-            if trouble or line not in self.lines:
-                self.lines[line] = trouble or self.lines.get(line, "")
+            if trouble or line not in mine:
+                mine[line] = trouble
 
     @property
     def troubles(self) -> list[str]:
@@ -109,23 +111,30 @@ class Session:
             missing = (each for each in wants if each.command not in self._lines)
             self._noted.update((each.command, each) for each in missing)
 
-    def gather(self, questions: Iterable[Callable[[], object]]) -> None:
-        """Bring what some questions will consult, in as few rounds as they allow.
+    def gather(self, questions: Sequence[Callable[[], Value]]) -> list[Value]:
+        """Bring what some questions consult, in as few rounds as they allow; return the answers.
 
         Each is tried against what is known; what it would ask is noted, all that was noted is
         asked together, and what was set aside is tried again.
 
         :raises Unreachable: the host cannot be reached.
         """
-        waiting = list(questions)
+        answers: dict[int, Value] = {}
         self.gathering = True
         try:
             for _ in range(ROUNDS):
-                waiting = [each for each in waiting if not _settled(each)]
+                for number, question in enumerate(questions):
+                    if number not in answers:
+                        with suppress(Pending):
+                            answers[number] = question()
                 if not self._fetch():
-                    return
+                    break
         finally:
             self.gathering = False
+        return [
+            answers[number] if number in answers else question()
+            for number, question in enumerate(questions)
+        ]
 
     def _fetch(self) -> bool:
         noted, self._noted = self._noted, {}
@@ -183,11 +192,3 @@ class Session:
     def close(self) -> None:
         """End the connection; what is known stays known."""
         self.wire.close()
-
-
-def _settled(question: Callable[[], object]) -> bool:
-    try:
-        question()
-    except Pending:
-        return False
-    return True
