@@ -179,7 +179,7 @@ class TestOwners:
     def test_what_busybox_says_of_a_link(self) -> None:
         """As it came while processes ended: of 31 a link is gone, 32 may not be looked at."""
         said = (
-            "lrwx------    1 0        0               64 Nov 28 04:30 /proc/1/fd/3 -> socket:[100]\n"
+            "lrwx------    1 0        0              64 Nov 28 04:30 /proc/1/fd/3 -> socket:[100]\n"
             "lr-x------    1 0        0               64 Nov 28 04:30 /proc/31/fd/0\n"
             "ls: /proc/31/fd/0: cannot read link: No such file or directory\n"
             "find: /proc/33/fd: No such file or directory\n"
