@@ -22,7 +22,7 @@ audit: $(VENV)/.run
 test: $(VENV)/.dev
 	@tests/prepare
 	@$(BIN)/pytest tests/unit -n auto $(ARGS)
-	@$(BIN)/pytest tests/live $(ARGS)
+	@$(BIN)/pytest tests/live -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev
 	@tests/prepare

@@ -84,9 +84,9 @@ def swept(host: Host) -> Swept:
     if lost:
         raise Unknown(f"/proc does not tell the cgroups of process {lost[0]}, which did not end")
     times |= _torn(host, times)
-    stands = _without_first_thread(host, status, cgroup, times, spaces)
-    refused = (pid for pid, _, why in _complaints(answers[3]) if not why.endswith(GONE))
-    return Swept(status, cgroup, times, spaces, btime, frozenset(refused), stands)
+    refused = frozenset(pid for pid, _, why in _complaints(answers[3]) if not why.endswith(GONE))
+    stands = _without_first_thread(host, status, cgroup, times, spaces, refused)
+    return Swept(status, cgroup, times, spaces, btime, refused, stands)
 
 
 def _btime(text: str) -> int:
@@ -154,11 +154,16 @@ def _without_first_thread(
     cgroup: dict[int, list[str]],
     times: dict[int, list[str]],
     spaces: dict[int, Spaces],
+    refused: frozenset[int],
 ) -> dict[int, int]:
     """Put a living thread in the place of a first one that has ended, as pthread_exit(3) in
     ``main`` does: it looks like a zombie, without namespaces or a program. Returns pid -> thread.
+    A process that ended between the sweeps, with all its threads, is left out.
     """
-    ended = [pid for pid, lines in status.items() if _hollow(lines)]
+    hollow = [pid for pid, lines in status.items() if _hollow(lines)]
+    listed = status.keys() & cgroup.keys() & times.keys() if 1 in spaces else set()
+    over = [pid for pid in sorted(listed - spaces.keys() - refused) if not _zombie(status[pid])]
+    ended = [*hollow, *over]
     if not ended:
         return {}
     threads = " ".join(f"{pid}/task/[0-9]*" for pid in ended)
@@ -178,15 +183,21 @@ def _without_first_thread(
         rest = [line for line in states[thread] if not line.startswith("NSpid:")]
         status[thread], cgroup[thread], times[thread] = rest + first, groups[thread], times[pid]
         spaces[thread] = apart.get(thread, {})
+    for pid in over:
+        if pid not in found:
+            del status[pid]
     for lines in status.values():
         lines[:] = [_renamed_parent(line, found) for line in lines]
     return found
 
 
+def _zombie(lines: list[str]) -> bool:
+    return fields_of(lines).get("State", "")[:1] == "Z"
+
+
 def _hollow(lines: list[str]) -> bool:
-    told = fields_of(lines)
-    threads = told.get("Threads", "1")
-    return told.get("State", "")[:1] == "Z" and threads.isdecimal() and int(threads) > 1
+    threads = fields_of(lines).get("Threads", "1")
+    return _zombie(lines) and threads.isdecimal() and int(threads) > 1
 
 
 def _of_threads(sweep: Want, threads: str) -> Want:

@@ -37,12 +37,15 @@ HOLDERS = want(
     "find /proc/[0-9]*/fd -type l -exec ls -ln $q {} + 2>&1 | sed -n"
     r" -e 's|^l[^/]* /proc/\([0-9]*\)/fd/[0-9]* -> socket:\[\([0-9]*\)\]$|\1 \2|p;t'"
     r" -e 's|^l[^/]* /proc/\([0-9]*\)/fd/[0-9]* -> .*|\1 seen|p;t'"
-    r" -e 's|^l[^/]* /proc/\([0-9]*\)/fd/[0-9]*$|\1 denied|p;t'"
-    r" -e 's|^[^/]*/proc/\([0-9]*\)/fd.*ermission denied$|\1 denied|p' | sort -u",
+    r" -e 's|^l[^/]* /proc/\([0-9]*\)/fd/[0-9]*$|\1 mute|p;t'"
+    r" -e 's|^[^/]*/proc/\([0-9]*\)/fd.*ermission denied$|\1 denied|p;t'"
+    r" -e 's|^[^/]*/proc/\([0-9]*\)/fd.*o such file or directory$|\1 gone|p' | sort -u",
     seconds=60,
 )
 """One sweep over the links of all processes, never followed: ``PID INODE``, ``PID seen`` for any
-other link, ``PID denied``. busybox's ls has no -q but never prints a control character."""
+other link, ``PID denied``; ``PID mute`` for a link that was not read, ``PID gone`` for one that
+was closed before it was: busybox lists all first, and reads them later. busybox's ls has no -q
+but never prints a control character."""
 
 MACHINE = want("uname -m")
 
@@ -378,20 +381,19 @@ def _address(packed: str, order: str) -> str:
 def parse_owners(text: str) -> Owners:
     """Return the owners that the sweep :data:`HOLDERS` found."""
     by_inode: dict[int, list[int]] = {}
-    denied: set[int] = set()
-    seen: set[int] = set()
+    pids: dict[str, set[int]] = {}
     for line in text.splitlines():
         pid, _, held = line.partition(" ")
         if not pid.isdecimal():
             continue
-        seen.add(int(pid))
-        if held == "denied":
-            denied.add(int(pid))
-        elif held.isdecimal():
+        pids.setdefault("socket" if held.isdecimal() else held, set()).add(int(pid))
+        if held.isdecimal():
             by_inode.setdefault(int(held), []).append(int(pid))
+    gone = pids.pop("gone", set())
+    denied = pids.get("denied", set()) | (pids.get("mute", set()) - gone)
     hidden = ""
     if denied:
         hidden = f"the open files of {len(denied)} processes could not be read (needs root)"
-    elif 1 not in seen:
+    elif not any(1 in each for each in pids.values()):
         hidden = "not every process is visible (needs root)"
     return Owners({inode: tuple(sorted(pids)) for inode, pids in by_inode.items()}, hidden)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from execnet import XSpec
 
 from tests.live.desk import Desk, Lab
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.systemd import SystemdHost
 from tests.live.sshd import make_home, remove_home
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
+    """Give each worker a network of its own, as its hosts share one."""
+    for spec in specs:
+        spec.python = shlex.join([str(Path(__file__).with_name("apart")), sys.executable])
 
 
 @pytest.fixture(scope="session")

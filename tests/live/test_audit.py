@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from testinfra.host import Host
 
 from hullcheck.catalogue import all_controls
 from hullcheck.judge import Site, gather, judge
@@ -28,6 +29,7 @@ from tests.live.hosts.population import populate
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
+FEW = ("--control=runtime.capabilities", "--control=engine.api-socket-mode")
 
 
 @pytest.fixture(scope="module")
@@ -135,29 +137,35 @@ def test_a_recording_is_a_host_like_any_other(audited: Path, tmp_path: Path) -> 
     assert statuses(directory) == statuses(audited)
 
 
-@pytest.mark.parametrize("kind", ["docker", "systemd_v1", "systemd_v2", "bare"])
-@pytest.mark.parametrize("scheme", ["paramiko", "ssh"])
+@pytest.mark.parametrize(
+    ("kind", "plain"),
+    [("host", "ssh"), ("systemd_v1", "paramiko"), ("systemd_v2", "ssh"),
+     ("overlay_host", "paramiko")],
+)  # fmt: skip
 def test_gathered_plain_and_replayed_verdicts_are_the_same(
-    kind: str, scheme: str, host: DockerHost, request: pytest.FixtureRequest
+    kind: str, plain: str, request: pytest.FixtureRequest
 ) -> None:
-    """The property of every host: asked one by one, gathered, and from its recording."""
-    names = {"systemd_v1": "systemd_v1", "systemd_v2": "systemd_v2", "bare": "overlay_host"}
-    live = host if kind == "docker" else request.getfixturevalue(names[kind])
-    target = replace(parse_spec(f"{scheme}://{live.name}"), ssh_config=live.ssh_config)
+    """The property of every host: asked one by one, gathered by both clients, and replayed."""
+    live: OverlayHost = request.getfixturevalue(kind)
     site = Site(live.name)
     controls = list(all_controls().values())
-    plainly, gathered = connect(target), connect(target)
+    plainly = reached(live, plain)
     one_by_one = [judge(each, plainly, site) for each in controls]
-    gather(controls, gathered, site)
-    together = [judge(each, gathered, site) for each in controls]
-    session = session_of(gathered)
-    assert session.late == 0, "nothing is asked while judging"
-    assert session.rounds <= 6
-    replayed = rejudge(session.recording, controls, site, ())
-    for connection in (plainly, gathered):
-        session_of(connection).close()
-    assert replayed == together
-    assert {v.control: v.status for v in one_by_one} == {v.control: v.status for v in together}
+    session_of(plainly).close()
+    for scheme in ("paramiko", "ssh"):
+        gathered = reached(live, scheme)
+        gather(controls, gathered, site)
+        together = [judge(each, gathered, site) for each in controls]
+        session = session_of(gathered)
+        session.close()
+        assert session.late == 0, "nothing is asked while judging"
+        assert session.rounds <= 6
+        assert rejudge(session.recording, controls, site, ()) == together
+        assert {v.control: v.status for v in one_by_one} == {v.control: v.status for v in together}
+
+
+def reached(host: OverlayHost, scheme: str) -> Host:
+    return connect(replace(parse_spec(f"{scheme}://{host.name}"), ssh_config=host.ssh_config))
 
 
 def test_several_hosts_with_a_dead_one(host: DockerHost, tmp_path: Path) -> None:
@@ -168,7 +176,7 @@ def test_several_hosts_with_a_dead_one(host: DockerHost, tmp_path: Path) -> None
         f"hosts:\n  {host.name}: {{}}\n  dead: {{address: 127.0.0.1, port: 9}}\n"
     )
     directory = tmp_path / "run"
-    done = hullcheck("audit", "-i", str(inventory), "--report-dir", str(directory))
+    done = hullcheck("audit", "-i", str(inventory), *FEW, "--report-dir", str(directory))
     assert done.returncode == 1
     assert "dead" in done.stdout
     assert "refused" in done.stdout
@@ -179,8 +187,9 @@ def test_several_hosts_with_a_dead_one(host: DockerHost, tmp_path: Path) -> None
     }
     assert {each.host for each in read_verdicts(directory)} == {host.name}
     only_dead = hullcheck(
-        "audit", "-i", str(inventory), "--limit", "dead", "--report-dir", str(tmp_path / "dead")
-    )
+        "audit", "-i", str(inventory), "--limit", "dead", *FEW,
+        "--report-dir", str(tmp_path / "dead"),
+    )  # fmt: skip
     assert only_dead.returncode == 3
 
 

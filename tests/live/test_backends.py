@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from testinfra.host import Host
 
 from hullcheck.catalogue import all_controls
+from hullcheck.control import Control
 from hullcheck.judge import Site, gather, judge
 from hullcheck.transport import Session, session_of
 from hullcheck.transport.backend import host_of
@@ -61,10 +62,14 @@ def host() -> Iterator[DockerHost]:
         yield made
 
 
-def judged(there: Host) -> dict[str, Verdict]:
-    """Judge every control, gathered; the session is closed."""
+CONTROLS = tuple(all_controls().values())
+FEW = CONTROLS[::10]
+"""For the roads: whatever is asked goes the same way."""
+
+
+def judged(there: Host, controls: Sequence[Control] = CONTROLS) -> dict[str, Verdict]:
+    """Judge controls, gathered; the session is closed."""
     site = Site("roads", started=STARTED)
-    controls = list(all_controls().values())
     session = session_of(there)
     try:
         gather(controls, there, site)
@@ -75,9 +80,11 @@ def judged(there: Host) -> dict[str, Verdict]:
         session.close()
 
 
-def over(host: OverlayHost, spec: str, *, sudo: bool = False) -> Outcome:
+def over(
+    host: OverlayHost, spec: str, controls: Sequence[Control] = CONTROLS, *, sudo: bool = False
+) -> Outcome:
     target = replace(parse_spec(spec), ssh_config=host.ssh_config, sudo=sudo)
-    return statuses(judged(connect(target)))
+    return statuses(judged(connect(target), controls))
 
 
 def statuses(verdicts: dict[str, Verdict]) -> Outcome:
@@ -124,7 +131,7 @@ def test_with_sudo_from_any_login_shell(
     host: DockerHost, truth: Outcome, scheme: str, user: str
 ) -> None:
     """Each with a slow and noisy start-up file."""
-    assert other(over(host, f"{scheme}://{user}@{host.name}", sudo=True), truth) == {}
+    assert other(over(host, f"{scheme}://{user}@{host.name}", FEW, sudo=True), truth) == {}
 
 
 def test_over_the_openssh_client(host: DockerHost, truth: Outcome) -> None:
@@ -162,7 +169,7 @@ def test_by_an_inventory_of_ansible(
     }  # fmt: skip
     program(tmp_path, "ansible-inventory", f"printf %s {shlex.quote(json.dumps(said))}")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert other(over(host, "ansible://db?ansible_inventory=/dev/null"), truth) == {}
+    assert other(over(host, "ansible://db?ansible_inventory=/dev/null", FEW), truth) == {}
 
 
 def test_one_session_at_a_time(host: DockerHost, truth: Outcome, tmp_path: Path) -> None:
@@ -175,7 +182,7 @@ def test_one_session_at_a_time(host: DockerHost, truth: Outcome, tmp_path: Path)
         config.write_text(text.replace(str(host.known_hosts), str(known)))
         for spec, sudo in (("paramiko://", False), ("ssh://", False), ("paramiko://bash@", True)):
             target = replace(parse_spec(spec + host.name), ssh_config=config, sudo=sudo)
-            assert other(statuses(judged(connect(target))), truth) == {}
+            assert other(statuses(judged(connect(target), FEW)), truth) == {}
     finally:
         host.run("kill $(cat /run/one.pid)")
 
@@ -232,7 +239,7 @@ NEED_ACLS = {
 def test_a_tool_that_a_small_host_lacks(host: DockerHost, truth: Outcome, tool: str) -> None:
     """What only it could have told is unknown: which files have ACLs, who answers on a port."""
     worse = other(swapped(host, "timeout", tool), truth)
-    assert {found for _, found in worse.values()} <= {"unknown"}, worse
+    assert {name: each for name, each in worse.items() if each[1] != "unknown"} == {}
     assert worse.keys() <= NEED_ACLS if tool == "getfacl" else len(worse) <= 5, worse
 
 

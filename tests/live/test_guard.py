@@ -20,7 +20,8 @@ def session(directory: Path, guard: str, body: str, **environment: str) -> tuple
     (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n    live: real\n")
     (directory / "test_one.py").write_text(TEST.format(body=body))
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
-    argv = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:hullcheck.plugin"]
+    inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    argv = [sys.executable, "-m", "pytest", "-q", "-rs"]
     done = subprocess.run(
         argv,
         cwd=directory,

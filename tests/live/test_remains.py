@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def remains(host: OverlayHost) -> list[str]:
 
 
 def links() -> set[str]:
-    return {path.name for path in Path("/sys/class/net").iterdir()}
+    return {name for _, name in socket.if_nameindex()}
 
 
 def rules() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -137,8 +138,18 @@ def test_a_login_that_runs_no_commands(desk: Desk, lab: Lab) -> None:
     assert "only this" in str(refusal)
 
 
-def test_nothing_is_left_running(desk: Desk, lab: Lab) -> None:
+def test_nothing_is_left_running(
+    desk: Desk, lab: Lab, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.write(web="  ProxyJump jump\n")
+    made: list[Path] = []
+
+    def noted(*args: str, **options: str) -> str:
+        made.append(Path(make(*args, **options)))
+        return str(made[-1])
+
+    make = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", noted)
     threads = set(threading.enumerate())
     session = desk.session()
     session.ask(want("true"))
@@ -149,4 +160,5 @@ def test_nothing_is_left_running(desk: Desk, lab: Lab) -> None:
         time.sleep(0.02)
     assert lab.web.sessions() == lab.jump.sessions() == []
     assert set(threading.enumerate()) <= threads
-    assert not list(Path("/tmp").glob("hc-*"))
+    assert len(made) == (client == "ssh")
+    assert [each for each in made if each.exists()] == []

@@ -3,14 +3,14 @@
 The recording is of a real host with as many faults as fit on one, see
 ``tests/recordings/make_populated.py``. Each piece of evidence in it is spoilt in every way in
 turn, and every control that consulted it is judged again. Then each value that a daemon answers
-becomes one of another kind.
+becomes one of another kind. What facts made of other evidence is kept meanwhile.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,9 +50,44 @@ def evidence() -> tuple[Evidence, ...]:
     return tuple(load(RECORDING))
 
 
+class Whole(Session):
+    """The session of the recording, all judged once; then with one line spoilt, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(Replay(evidence()))
+        self.preload(evidence())
+        self.host = host_of(self, "populated", "recording")
+        started = datetime.fromtimestamp(evidence()[0].started, UTC)
+        self.site = Site("populated", started=started)
+        self.verdicts = self.judged(all_controls().values())
+        # What else is remembered may rest on an answer that was asked for before.
+        facts = {key: each for key, each in self._memory.items() if key[0] in ("provider", "fact")}
+        self.kept = facts, self._lines, self.recording
+        self.resting: dict[int, list[Hashable]] = {}
+        for key, remembered in facts.items():
+            for line in remembered.lines:
+                self.resting.setdefault(line, []).append(key)
+
+    def judged(self, controls: Iterable[Control]) -> dict[str, Verdict]:
+        return {each.id: judge(each, self.host, self.site) for each in controls}
+
+    def spoilt(self, line: int, after: Evidence, controls: Iterable[Control]) -> dict[str, Verdict]:
+        """Judge controls with other evidence on one line; all that rested on it is forgotten."""
+        memory, lines, recording = self.kept
+        self._memory, self._lines, self.recording = dict(memory), dict(lines), list(recording)
+        self.recording[line] = after
+        for key in self.resting.get(line, ()):
+            del self._memory[key]
+        return self.judged(controls)
+
+
 @functools.cache
+def whole() -> Whole:
+    return Whole()
+
+
 def true_verdicts() -> dict[str, Verdict]:
-    return judged(evidence(), all_controls().values())
+    return whole().verdicts
 
 
 @functools.cache
@@ -65,22 +100,13 @@ def consulting() -> dict[int, list[Control]]:
     return found
 
 
-def judged(recording: tuple[Evidence, ...], controls: Any) -> dict[str, Verdict]:
-    session = Session(Replay(recording))
-    session.preload(recording)
-    host = host_of(session, "populated", "recording")
-    site = Site("populated", started=datetime.fromtimestamp(evidence()[0].started, UTC))
-    return {each.id: judge(each, host, site) for each in controls}
-
-
 def rejudged(spoil: Callable[[Evidence], Evidence]) -> Iterator[tuple[Evidence, Verdict, Verdict]]:
     """Yield (evidence before, verdict before, verdict after) for each that is spoilt."""
     for line, controls in consulting().items():
         before = evidence()[line]
         after = spoil(before)
         if after != before:
-            recording = (*evidence()[:line], after, *evidence()[line + 1 :])
-            for name, verdict in judged(recording, controls).items():
+            for name, verdict in whole().spoilt(line, after, controls).items():
                 yield before, true_verdicts()[name], verdict
 
 
@@ -176,10 +202,9 @@ def test_an_answer_of_another_kind_breaks_and_acquits_nobody(question: str) -> N
             for new in choices[len("".join(path)) % len(choices) :][:1] if choices else ():
                 text = "\n".join(json.dumps(each) for each in changed(answer, path, new))
                 spoilt = replace(asked, stdout=text.encode())
-                recording = (*evidence()[:line], spoilt, *evidence()[line + 1 :])
                 tried += 1
                 where = f"{'.'.join(path)} = {new!r}"
-                for name, after in judged(recording, controls).items():
+                for name, after in whole().spoilt(line, spoilt, controls).items():
                     wrong += [
                         f"{each}: {where}" for each in acquitted(true_verdicts()[name], after)
                     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from hullcheck.control import Unknown
 from hullcheck.facts import get
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
 from tests.unit.container_fake import Fake
@@ -65,14 +68,42 @@ def test_what_has_no_thread_left_is_a_zombie():
     assert found.get(300).ppid == 200
 
 
-def test_a_process_that_was_just_ending_is_gone_when_its_threads_are_asked_for():
-    told = of_threads()
+def no_threads():
     gone = "{}: {}'200/task/[0-9]*/{}': No such file or directory\n"
-    answers = {
+    return {
         command: (2, "", gone.format("grep", "", "status").replace("'", ""))
         if command.startswith("cd /proc && grep")
         else (123, "", gone.format("stat", "cannot statx ", "ns/pid"))
-        for command in told
+        for command in of_threads()
     }
-    found = get(host_with(sweeps(3) | answers), "processes")
+
+
+def test_a_process_that_was_just_ending_is_gone_when_its_threads_are_asked_for():
+    found = get(host_with(sweeps(3) | no_threads()), "processes")
     assert found.get(200).zombie
+
+
+def alive(spaces=""):
+    """The sweep over namespaces, which comes last, is the first that does not find 200."""
+    everyone = (INIT, CHILD, FIRST)
+    status = "".join(each.status() for each in everyone)
+    return sweeps(1) | {STATUS.command: status} | ({SPACES.command: spaces} if spaces else {})
+
+
+def test_a_process_that_ended_between_the_sweeps_is_left_out():
+    found = get(host_with(alive() | no_threads()), "processes")
+    assert [each.pid for each in found] == [1, 300]
+
+
+def test_a_process_whose_first_thread_ended_between_the_sweeps_goes_on():
+    assert get(host_with(alive() | of_threads()), "processes").get(200).pid == 203
+
+
+def test_who_cannot_be_seen_has_not_ended():
+    """Nor has anybody where no namespace at all is told."""
+    denied = "stat: cannot statx '200/ns/pid': Permission denied\n"
+    spaces = "".join(each.ns() for each in (INIT, CHILD))
+    for answer in ((123, spaces, denied), (123, "", OVER)):
+        process = get(host_with(alive(answer)), "processes").get(200)
+        with pytest.raises(Unknown, match="pid namespace"):
+            process.namespace("pid")

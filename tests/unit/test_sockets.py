@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import struct
+import subprocess
 import sys
 
 import pytest
@@ -19,6 +20,7 @@ from hullcheck.facts.sockets import (
     HOLDERS,
     MACHINE,
     OWN,
+    Owners,
     Sockets,
     parse_inet,
     parse_owners,
@@ -166,6 +168,38 @@ class TestOwners:
         assert owners.of(100) == (30,)
         with pytest.raises(Unknown, match="1 processes"):
             owners.of(999)
+
+    @pytest.mark.parametrize(
+        ("links", "hidden"), [("30 mute\n30 gone\n", False), ("30 mute\n31 gone\n", True)]
+    )
+    def test_closed_meanwhile_is_not_denied(self, links: str, hidden: bool) -> None:
+        """busybox's ls lists a link first and reads it later; it may be gone by then."""
+        assert bool(parse_owners(f"1 seen\n{links}").hidden) is hidden
+
+    def test_what_busybox_says_of_a_link(self) -> None:
+        """As it came while processes ended: of 31 a link is gone, 32 may not be looked at."""
+        said = (
+            "lrwx------    1 0        0              64 Nov 28 04:30 /proc/1/fd/3 -> socket:[100]\n"
+            "lr-x------    1 0        0               64 Nov 28 04:30 /proc/31/fd/0\n"
+            "ls: /proc/31/fd/0: cannot read link: No such file or directory\n"
+            "find: /proc/33/fd: No such file or directory\n"
+        )
+        denied = (
+            "l---------    1 0        0               64 Nov 28 04:30 /proc/32/fd/0\n"
+            "ls: /proc/32/fd/0: cannot read link: Permission denied\n"
+        )
+        assert not self.swept(said).hidden
+        assert self.swept(said).of(100) == (1,)
+        assert "1 processes" in self.swept(said + denied).hidden
+
+    @staticmethod
+    def swept(said: str) -> Owners:
+        """Let the sweep's sed read what ls said."""
+        pipe = HOLDERS.command.partition(" | ")[2]
+        done = subprocess.run(
+            ["/bin/sh", "-c", pipe], input=said, capture_output=True, text=True, check=True
+        )
+        return parse_owners(done.stdout)
 
     @pytest.mark.parametrize("text", ["", "500 seen\n"])
     def test_hidepid_is_not_absent(self, text: str) -> None:

@@ -13,8 +13,10 @@ each_cgroup() { # each_cgroup COMMAND: call it with every directory
     IFS=$old
 }
 
-keep_network() { # listing a table makes it, so that what is saved holds all of them
-    for table in nat filter mangle; do iptables -t $table -S >/dev/null; done
+keep_network() { # a change makes a table, so that what is saved holds all of them
+    for table in nat filter mangle; do
+        iptables -t $table -N hullcheck && iptables -t $table -X hullcheck
+    done
     iptables-save -c >"$STATE/iptables"
     cat /proc/sys/net/ipv4/ip_forward >"$STATE/ip_forward"
 }

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 LOCKS = Path("/run/lock/hullcheck-live")
+NETWORK = Path("/proc/self/ns/net")
 
 
 class Busy(RuntimeError):
@@ -18,10 +19,12 @@ class Busy(RuntimeError):
 def lock(name: str, patience: float = 0) -> int:
     """Return an open descriptor that holds this lock until every copy of it is closed.
 
+    A network beside the machine's own (tests/live/apart) has locks of its own.
     Raises Busy when another has held it for all of patience, in seconds.
     """
     LOCKS.mkdir(parents=True, exist_ok=True)
-    held = os.open(LOCKS / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = LOCKS / f"{NETWORK.stat().st_ino}-{name}"
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience
     while True:
         try:

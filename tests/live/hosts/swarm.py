@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def swarm_host(name: str) -> Iterator[DockerHost]:
         with DockerHost(name, bridge=False) as host:
             yield host
     finally:
-        if Path(f"/sys/class/net/{BRIDGE}").exists():
+        if BRIDGE in {name for _, name in socket.if_nameindex()}:
             subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
         FORWARD.write_text(forward)
         os.close(held)

@@ -52,7 +52,8 @@ LATER = {
     **SOUND,
 }  # fmt: skip
 
-ROOTS = ("net/core/bpf_jit_harden", "vm/mmap_rnd_bits", "vm/mmap_rnd_compat_bits")
+JIT = "bpf_jit_harden"
+ROOTS = (f"net/core/{JIT}", "vm/mmap_rnd_bits", "vm/mmap_rnd_compat_bits")
 """Settings that only root may read."""
 
 Conf = Mapping[str, Mapping[str, str]]
@@ -121,5 +122,10 @@ def _show(host: OverlayHost, settings: Mapping[str, str]) -> None:
     files = {
         "/proc/sys/" + name.replace(".", "/"): f"{value}\n" for name, value in settings.items()
     }
+    # Only the first network of a machine has these.
+    host.run(
+        f"cd /proc/sys/net/core && [ -e {JIT} ] || "
+        f"{{ mount -t tmpfs none . && : >/proc/sys/net/core/{JIT}; }}"
+    )
     show(host, files)
     host.run("chmod 600 " + " ".join(f"/proc/sys/{each}" for each in ROOTS))
