@@ -1,7 +1,7 @@
 """The programs that make containers: which run, which package each is from, whether it is as that
 package made it.
 
-Only the packages that own such programs are looked at: to verify one reads all its files.
+Only the packages that own such programs are looked at, for all their files are read.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
+from hullcheck.facts.dpkg_sums import parse_sums, sums_want
 from hullcheck.facts.mounts import MountTable, covering
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES, Gone, Process, Processes
 from hullcheck.facts.registry import fact, get, provide
 from hullcheck.facts.texts import lines_of
 from hullcheck.transport import Answer, Want, session_of, want
 
-__all__ = ["NAMES", "EnginePrograms", "Running", "engine_programs", "merged", "parse_dpkg_verify",
-           "parse_rpm_verify"]  # fmt: skip
+__all__ = ["NAMES", "EnginePrograms", "Running", "engine_programs", "merged", "parse_rpm_verify"]
 
 DAEMONS = (
     "dockerd", "containerd", "crio", "kubelet", "buildkitd", "cri-dockerd", "podman", "k3s",
@@ -38,7 +38,7 @@ PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/usr/li
 """Where distributions and the makers of engines put them."""
 
 _ENDS = "|".join(each.replace(".", r"\.") for each in NAMES)
-_OWN = f"[/ ](s?bin|(lib|libexec)/(podman|docker|crio))/({_ENDS})$"
+_OWN = f"/(s?bin|(lib|libexec)/(podman|docker|crio))/({_ENDS})$"
 _PATHS = " ".join(f"{place}/{name}" for place in PLACES for name in NAMES)
 
 THERE = want(f"stat -L -c %n -- {_PATHS}", meaning=(0, 1))
@@ -49,14 +49,9 @@ LINKS = want(
 """Packages have no checksum of a link: what it leads to has to have one."""
 
 DPKG_FILES = want(
-    f"cd /var/lib/dpkg/info 2>/dev/null || exit 1; grep -HE '{_OWN}' *.list *.md5sums",
-    meaning=(0, 1, 2),
+    f"cd /var/lib/dpkg/info 2>/dev/null || exit 1; grep -HE '{_OWN}' *.list", meaning=(0, 1, 2)
 )
-DPKG_VERIFY = want(
-    f"cd /var/lib/dpkg/info 2>/dev/null || exit 1; p=$(grep -lE '{_OWN}' *.list"
-    """ | sed 's/[.]list$//') && [ -n "$p" ] && dpkg -V $p""",
-    meaning=(0, 1, 2, 127), seconds=60,
-)  # fmt: skip
+DPKG_SUMS = sums_want(_OWN)
 RPM_FILES = want(
     f"[ -d /var/lib/rpm ] || [ -d /usr/lib/sysimage/rpm ] || exit 1; for f in {_PATHS}; do"
     ' [ ! -e $f ] || rpm -qf --qf "%{NAME} $f\\n" $f; done',
@@ -77,8 +72,7 @@ APK_FILES = want(
     meaning=(0, 1, 2), seconds=60,
 )  # fmt: skip
 
-_DPKG_FILE = re.compile(r"([^/:]+(?::[a-z0-9]+)?)\.(list|md5sums):(?:[0-9a-f]{32}  )?(\S.*)")
-_DPKG_ROW = re.compile(r"([?.5MLUGTSDPm]{9})(?: ([a-z]))? +(/.+)")
+_DPKG_FILE = re.compile(r"([^/:]+(?::[a-z0-9]+)?)\.list:(/.+)")
 _MISSING = re.compile(r"missing {3,}(?:([a-z]) )?(/.+?)(?: \((.+)\))?")
 _RPM_ROW = re.compile(r"([SM5DLUGTP.?]{8,9})  ([cdglrn ]) (/.+)")
 _RPM_CHANGES = {"S": "size", "M": "mode", "5": "content", "D": "device", "L": "link", "U": "owner",
@@ -103,32 +97,12 @@ def merged(path: str) -> str:
     return f"/usr{path}" if path.startswith(("/bin/", "/sbin/", "/lib/")) else path
 
 
-def parse_dpkg_verify(lines: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return what ``dpkg -V`` finds changed (path -> how), and the files that it could not read.
-
-    Settings (``c``) are meant to be changed. :raises Unknown: a line makes no sense.
-    """
-    changed, unread = {}, []
-    for line in lines:
-        row, missing = _DPKG_ROW.fullmatch(line), _MISSING.fullmatch(line)
-        if missing:
-            if missing[3]:
-                unread.append(missing[2])
-            elif missing[1] != "c":
-                changed[missing[2]] = "missing"
-        elif row is None:
-            raise Unknown(f"dpkg -V: cannot understand {line[:80]!r}")
-        elif row[2] != "c" and not row[1].strip("?"):
-            unread.append(row[3])
-        elif row[2] != "c":
-            changed[row[3]] = "content" if "5" in row[1] else "mode"
-    return changed, unread
-
-
 def parse_rpm_verify(lines: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return what ``rpm -V`` finds changed, and the files that it could not read; see above.
+    """Return what ``rpm -V`` finds changed (path -> how), and the files that it could not read.
 
     Settings, documents and ghosts are left out, and so is a time alone.
+
+    :raises Unknown: a line makes no sense.
     """
     changed, unread = {}, []
     for line in lines:
@@ -212,7 +186,7 @@ class EnginePrograms:
     @fact
     def owners(self) -> Mapping[str, str]:
         """The package that each engine program is from, by path below /usr."""
-        found = {path: name for name, kind, path in self._dpkg if kind == "list"}
+        found = {path: name for name, path in self._dpkg}
         found |= {path: name for name, path, _, _ in self._apk}
         for line in lines_of(self._asked(RPM_FILES)):
             name, _, path = line.partition(" ")
@@ -228,7 +202,7 @@ class EnginePrograms:
         return sorted(each for each in found - set(self.owners) if not self._imaged(each))
 
     @property
-    def _dpkg(self) -> Iterator[tuple[str, str, str]]:
+    def _dpkg(self) -> Iterator[tuple[str, str]]:
         answer = self._asked(DPKG_FILES)
         if answer.exit == 2 and not answer.complaint.endswith("No such file or directory"):
             raise Unknown(f"dpkg's lists of files cannot be read: {answer.complaint}")
@@ -236,8 +210,7 @@ class EnginePrograms:
             row = _DPKG_FILE.fullmatch(line)
             if row is None:
                 raise Unknown(f"dpkg's lists of files: cannot understand {line[:80]!r}")
-            path = row[3] if row[3].startswith("/") else f"/{row[3]}"
-            yield row[1], row[2], merged(path)
+            yield row[1], merged(row[2])
 
     @property
     def _apk(self) -> list[tuple[str, str, str, str]]:
@@ -256,19 +229,12 @@ class EnginePrograms:
 
         :raises Unknown: a package manager gives no answer that can be understood.
         """
-        session_of(self.host).foresee(DPKG_VERIFY, RPM_VERIFY)
-        of_dpkg = any(kind == "list" for _, kind, _ in self._dpkg)
-        of_rpm = any(" /" in each for each in lines_of(self._asked(RPM_FILES)))
-        changed, unread = parse_dpkg_verify(self._verified(DPKG_VERIFY, of_dpkg))
-        more, unread_too = parse_rpm_verify(self._verified(RPM_VERIFY, of_rpm))
-        changed |= more
-        doubts = [f"{each} {_UNREAD}" for each in (*unread, *unread_too)]
-        with_sums = {(name, path) for name, kind, path in self._dpkg if kind == "md5sums"}
-        sums = {path for _, path in with_sums}
-        for name, kind, path in self._dpkg:
-            linked = self.links.get(path, "") in sums
-            if kind == "list" and (name, path) not in with_sums and not linked:
-                doubts.append(f"{path}: {name} has no checksum of it")
+        session_of(self.host).foresee(DPKG_SUMS, RPM_VERIFY)
+        changed, doubts = self._of_dpkg()
+        if any(" /" in each for each in lines_of(self._asked(RPM_FILES))):
+            more, unread = parse_rpm_verify(_verified(self._asked(RPM_VERIFY)))
+            changed |= more
+            doubts += [f"{each} {_UNREAD}" for each in unread]
         for name, path, wanted, seen in self._apk:
             digest = _apk_digest(wanted)
             if digest is None:
@@ -277,21 +243,33 @@ class EnginePrograms:
                 changed[path] = "content"
         return changed, doubts
 
-    def _verified(self, want: Want, owned: bool) -> list[str]:
-        """Return the lines of a verification; none of a manager that owns nothing here."""
-        answer = self._asked(want)
+    def _of_dpkg(self) -> tuple[dict[str, str], list[str]]:
+        """Return the same of the packages of dpkg; nothing if none owns an engine program."""
+        owned = list(self._dpkg)
         if not owned:
-            return []
-        if answer.exit == 127 or (not answer.output and answer.exit):
-            complaint = answer.complaint or f"exit code {answer.exit}"
-            raise Unknown(f"the engine's packages cannot be verified: {complaint}")
-        return lines_of(answer)
+            return {}, []
+        sums = parse_sums(self._asked(DPKG_SUMS))
+        doubts = [f"{each} {_UNREAD}" for each in sums.unread]
+        noted = {(name, merged(path)) for name, path in sums.noted}
+        places = {path for _, path in noted}
+        for name, path in owned:
+            if (name, path) not in noted and self.links.get(path, "") not in places:
+                doubts.append(f"{path}: {name} has no checksum of it")
+        return sums.changed, doubts
 
     def _imaged(self, path: str) -> bool:
         """Whether a program comes in an image that cannot be written: a snap, a system image."""
         mounts: MountTable = get(self.host, "mounts")
         mount = covering(mounts, path)
         return mount is not None and mount.fstype in ("squashfs", "erofs") and mount.read_only
+
+
+def _verified(answer: Answer) -> list[str]:
+    """Return the lines of a verification. :raises Unknown: there was none."""
+    if answer.exit == 127 or (not answer.output and answer.exit):
+        complaint = answer.complaint or f"exit code {answer.exit}"
+        raise Unknown(f"the engine's packages cannot be verified: {complaint}")
+    return lines_of(answer)
 
 
 def _apk_digest(text: str) -> str | None:

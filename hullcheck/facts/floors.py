@@ -109,8 +109,8 @@ VERSIONS = want(
     f"for d in {' '.join(_DIRECTORIES)}; do for p in {' '.join(FLOORS)}; do f=$d/$p;"
     " [ -x $f ] || continue; r=$(readlink -f $f) || continue; l=\"/ /usr ${d%/*} $d $r\"; q=$r;"
     ' while q=${q%/*}; [ -n "$q" ]; do l="$l $q"; done;'
-    " n=$(find $l -maxdepth 0 -user 0 ! -perm -020 ! -perm -002 | sort -u | wc -l);"
-    ' [ "$n" = "$(printf \'%s\\n\' $l | sort -u | wc -l)" ] || { echo "! $f"; continue; };'
+    " n=$(find $l -maxdepth 0 \\( ! -user 0 -o -perm -020 -o -perm -002 \\)) && [ -z \"$n\" ]"
+    ' || { echo "! $f"; continue; };'
     ' echo "@ $f $r"; [ $p = podman ] || XDG_RUNTIME_DIR= timeout 10 $f --version 2>&1 |'
     " head -n 4; done; done",
     meaning=(0, 1), seconds=60,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hullcheck.control import Unknown
-from hullcheck.facts.docker.api import version_want
+from hullcheck.facts.docker.api import client_of, version_want
 from hullcheck.facts.docker.shapes import Each, misfit
 from hullcheck.transport import Answer, Want, want
 
@@ -88,10 +88,10 @@ def services_want(address: str, client: bool) -> Want:
 
 
 def _members(address: str, client: bool, kind: str, shape: str) -> Want:
-    asked = version_want(address, client).command
     if not client:
+        asked = version_want(address, client).command
         return want(f"{asked.removesuffix('/version')}/{kind}s", meaning=_FAILS)
-    docker = asked.rpartition(" version ")[0]
+    docker = client_of(address)
     # One that goes meanwhile is complained of, and left out.
     return want(
         f"ids=$({docker} {kind} ls -q) && "

@@ -73,9 +73,18 @@ def test_programs_that_were_changed(host: SystemdHost) -> None:
     name = "engine-programs-intact"
     sums = "/var/lib/dpkg/info/conmon.md5sums"
     strip = f"cp -p {sums} /root/ && sed -i '/bin.conmon$/d' {sums}"
+    back = "cp -p /root/conmon /usr/bin/conmon"
+    divert = "mv /usr/bin/conmon /usr/bin/conmon.distrib; cp /usr/bin/true /usr/bin/conmon"
+    other = "printf '%s\\n' /usr/bin/conmon /usr/bin/conmon.distrib : >>/var/lib/dpkg/diversions"
+    restore = f"sed -i '/conmon/,+2d' /var/lib/dpkg/diversions; rm -f /usr/bin/conmon*; {back}"
     for wrong, right, expected in (
-        ("printf x >>/usr/bin/conmon", "cp -p /root/conmon /usr/bin/conmon", "fail"),
+        ("printf x >>/usr/bin/conmon", back, "fail"),
+        ("rm /usr/bin/conmon", back, "fail"),
+        ("rm -r /usr/share/doc/docker.io", "true", "pass"),
+        ("printf x >>/etc/default/docker", "true", "pass"),
         (strip, f"mv /root/conmon.md5sums {sums}", "unknown"),
+        (f"{divert}; {other}", restore, "pass"),
+        (f"{divert}; {other}; printf x >>/usr/bin/conmon.distrib", restore, "fail"),
     ):
         host.run(f"cp -p /usr/bin/conmon /root/; {wrong}")
         found = status(host, name)

@@ -21,7 +21,6 @@ from hullcheck.facts.compilers import FOUND, Compilers
 from hullcheck.facts.engine_programs import (
     EnginePrograms,
     Running,
-    parse_dpkg_verify,
     parse_rpm_verify,
 )
 from hullcheck.facts.floors import AS_OF, FLOORS, EngineProgram, Repair, parse_versions
@@ -33,22 +32,36 @@ from tests.unit.fake import Reply, host_with
 from tests.unit.judged import outcome
 
 SUM = "0f98d335c5fbdfcf61dc43cbb0af2f68"
-DPKG = f"""docker.io.list:/usr/sbin/dockerd
+OTHER = SUM[::-1]
+DPKG = """docker.io.list:/usr/sbin/dockerd
 runc.list:/usr/sbin/runc
 runc.list:/usr/bin/runc
-docker.io.md5sums:{SUM}  usr/sbin/dockerd
-runc.md5sums:{SUM}  usr/sbin/runc
 """
+DOCKERD = f"{SUM} docker.io /usr/sbin/dockerd\t/usr/sbin/dockerd\n"
+RUNC = f"{SUM} runc /usr/sbin/runc\t/usr/sbin/runc\n"
+
+
+def sums(noted: str = DOCKERD + RUNC, **seen: str) -> str:
+    """What the checksums of dpkg's packages and of their files are, the latter by name."""
+    found = {"dockerd": SUM, "runc": SUM} | seen
+    return f"{noted}\n==\n" + "".join(f"{found[each]}  /usr/sbin/{each}\n" for each in found)
+
+
+SUMS = sums()
+DENIED = "md5sum: /usr/sbin/dockerd: Permission denied\n"
+GONE = "md5sum: /usr/sbin/dockerd: No such file or directory\n"
+HALF = f"{DOCKERD}{RUNC}==\n{SUM}  /usr/sbin/runc\n"
+DIVERTED = DOCKERD.replace("\t/usr/sbin/dockerd", "\t/usr/sbin/distrib")
 LINK = "/usr/bin/runc /usr/sbin/runc\n"
 NO: Reply = (1, "")
 
 
 def programs(**answers: Reply) -> Host:
     base: dict[str, Reply] = {"there": (1, "/usr/sbin/dockerd\n/usr/bin/runc\n"), "links": LINK,
-        "dpkg": NO, "dpkg_verify": NO, "rpm": NO, "rpm_verify": NO, "apk": ""}  # fmt: skip
+        "dpkg": NO, "sums": NO, "rpm": NO, "rpm_verify": NO, "apk": ""}  # fmt: skip
     wants = {
-        "there": facts.THERE, "links": facts.LINKS, "dpkg": facts.DPKG_FILES, "dpkg_verify":
-        facts.DPKG_VERIFY, "rpm": facts.RPM_FILES, "rpm_verify": facts.RPM_VERIFY, "apk":
+        "there": facts.THERE, "links": facts.LINKS, "dpkg": facts.DPKG_FILES, "sums":
+        facts.DPKG_SUMS, "rpm": facts.RPM_FILES, "rpm_verify": facts.RPM_VERIFY, "apk":
         facts.APK_FILES,
     }  # fmt: skip
     return host_with({wants[name].command: reply for name, reply in (base | answers).items()})
@@ -71,22 +84,30 @@ RPM = "containerd.io /usr/bin/runc\ndocker-ce /usr/sbin/dockerd\n"
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        ({"dpkg": DPKG, "dpkg_verify": ""}, "pass"),
-        ({"dpkg": DPKG, "dpkg_verify": "??5??????   /usr/sbin/dockerd\n"}, "fail"),
-        ({"dpkg": DPKG, "dpkg_verify": "??5?????? c /etc/default/docker\n"}, "pass"),
-        ({"dpkg": DPKG, "dpkg_verify": "missing     /usr/share/x\n"}, "fail"),
-        ({"dpkg": DPKG, "dpkg_verify": "missing   c /etc/x\n"}, "pass"),
-        ({"dpkg": DPKG, "dpkg_verify": "?????????   /usr/sbin/dockerd\n"}, "unknown"),
-        ({"dpkg": DPKG, "dpkg_verify": "missing     /x (Permission denied)\n"}, "unknown"),
-        ({"dpkg": DPKG, "dpkg_verify": "nonsense\n"}, "unknown"),
-        ({"dpkg": DPKG, "dpkg_verify": (127, "", "dpkg: not found\n")}, "unknown"),
-        ({"dpkg": DPKG, "dpkg_verify": (2, "", "dpkg: error: db\n")}, "unknown"),
-        ({"dpkg": DPKG.replace(f"docker.io.md5sums:{SUM}  usr/sbin/dockerd\n", ""),
-          "dpkg_verify": ""}, "unknown"),
-        ({"dpkg": DPKG, "dpkg_verify": "", "links": "/usr/bin/runc /tmp/runc\n"}, "unknown"),
-        ({"dpkg": DPKG, "dpkg_verify": "", "there": "/usr/local/bin/dockerd\n"}, "unknown"),
-        ({"dpkg": DPKG.replace("/usr/sbin/d", "/sbin/d"), "dpkg_verify": ""}, "pass"),
-        ({"dpkg": (2, DPKG, "grep: x.list: Permission denied\n"), "dpkg_verify": ""}, "unknown"),
+        ({"dpkg": DPKG, "sums": SUMS}, "pass"),
+        ({"dpkg": DPKG, "sums": sums(dockerd=OTHER)}, "fail"),
+        ({"dpkg": DPKG, "sums": sums(runc=OTHER)}, "fail"),
+        ({"dpkg": DPKG, "sums": (123, HALF, GONE)}, "fail"),
+        ({"dpkg": DPKG, "sums": (123, HALF, "md5sum: can't open '/usr/sbin/dockerd': No such file "
+                                 "or directory\n")}, "fail"),
+        ({"dpkg": DPKG, "sums": (123, HALF, DENIED)}, "unknown"),
+        ({"dpkg": DPKG, "sums": (123, HALF)}, "unknown"),
+        ({"dpkg": DPKG, "sums": (127, HALF, "xargs: md5sum: No such file or directory\n")},
+         "unknown"),
+        ({"dpkg": DPKG, "sums": SUMS.replace("==", "")}, "unknown"),
+        ({"dpkg": DPKG, "sums": SUMS[:-1]}, "unknown"),
+        ({"dpkg": DPKG, "sums": sums("nonsense\n")}, "unknown"),
+        ({"dpkg": DPKG, "sums": ""}, "unknown"),
+        ({"dpkg": DPKG, "sums": (1, "")}, "unknown"),
+        ({"dpkg": DPKG, "sums": (123, sums(RUNC), "cat: docker.io.md5sums: No such file\n")},
+         "unknown"),
+        ({"dpkg": DPKG, "sums": sums(DIVERTED + RUNC, dockerd=OTHER, distrib=SUM)}, "pass"),
+        ({"dpkg": DPKG, "sums": sums(DIVERTED + RUNC, distrib=OTHER)}, "fail"),
+        ({"dpkg": DPKG, "sums": SUMS, "links": "/usr/bin/runc /tmp/runc\n"}, "unknown"),
+        ({"dpkg": DPKG, "sums": SUMS, "there": "/usr/local/bin/dockerd\n"}, "unknown"),
+        ({"dpkg": DPKG.replace("/usr/sbin/d", "/sbin/d"), "sums": SUMS}, "pass"),
+        ({"dpkg": (2, DPKG, "grep: x.list: Permission denied\n"), "sums": SUMS}, "unknown"),
+        ({"dpkg": "nonsense\n", "sums": SUMS}, "unknown"),
         ({"rpm": RPM}, "unknown"),
         ({"rpm": RPM, "rpm_verify": ""}, "pass"),
         ({"rpm": RPM, "rpm_verify": (1, "S.5....T.    /usr/bin/runc\n")}, "fail"),
@@ -140,9 +161,8 @@ def test_a_program_that_was_replaced_while_it_runs() -> None:
 
 
 def test_damaged_verification() -> None:
-    for parse in (parse_dpkg_verify, parse_rpm_verify):
-        with pytest.raises(Unknown):
-            parse(["Unsatisfied dependencies for docker-ce"])
+    with pytest.raises(Unknown):
+        parse_rpm_verify(["Unsatisfied dependencies for docker-ce"])
 
 
 SAYS = """@ /usr/sbin/runc /usr/sbin/runc

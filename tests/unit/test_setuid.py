@@ -136,13 +136,12 @@ def test_what_rpm_says() -> None:
         list(parse_rpm(Answer(want("y"), Evidence("y", 0, b"error: db1\n", b""))))
 
 
-MISSING = "sh: dpkg-query: not found\n"
 MANAGERS: dict[str, dict[str, Any]] = {
-    "none": {"dpkg": (127, "", MISSING), "rpm": (127, ""), "apk": (2, "", "awk: /lib/apk/db/"
+    "none": {"dpkg": (127, ""), "rpm": (127, ""), "apk": (2, "", "awk: /lib/apk/db/"
              "installed: No such file or directory\n")},
-    "dpkg": {"dpkg": (1, "util-linux: /bin/su\niputils-ping: /bin/ping\nbash: /bin/bash\n"
-             "diversion by x from: /usr/bin/odd\nacme: /usr/lib/acme/helper\n"
-             "tmux: /usr/bin/tmux\n")},
+    "dpkg": {"dpkg": (0, "util-linux.list:/bin/su\niputils-ping.list:/bin/ping\n"
+             "libc6:amd64.list:/bin/bash\nacme.list:/usr/lib/acme/helper\n"
+             "tmux.list:/usr/bin/tmux\n")},
     "rpm": {"rpm": (1, RPM)},
     "apk": {"apk": (0, ALPINE)},
 }  # fmt: skip

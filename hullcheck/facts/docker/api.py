@@ -1,7 +1,8 @@
-"""Asking a Docker daemon: its own client first, curl where there is none.
+"""Asking a Docker daemon: its own client, curl where there is none.
 
-The client runs with an empty configuration directory, so that no plugin, context or credential
-helper of a home directory is run. Only requests that read are made.
+Where there are both, curl asks on a socket, in a third of the time; should it fail for any reason,
+the client asks, and says why. The client runs with an empty configuration directory, so that no
+plugin, context or credential helper of a home directory is run. Only requests that read are made.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from hullcheck.facts.docker.shapes import (
 )
 from hullcheck.transport import Answer, Want, session_of, want
 
-__all__ = ["CLIENT", "Api", "is_docker", "probe_want", "version_want"]
+__all__ = ["CLIENT", "Api", "client_of", "is_docker", "probe_want", "version_want"]
 
 CLIENT = want(
     "DOCKER_CONFIG=/nonexistent DOCKER_HOST=unix:///nonexistent docker --version",
@@ -52,7 +53,9 @@ all are answers here, and a failure is told from its text."""
 
 _TLS_FAILS = (*_FAILS, 1, 35, 55, 56, 58, 60)
 
-_LOCAL = "http://docker"
+_IDS = "tr ',{' '\\n\\n' | sed -n 's/^\"Id\":\"\\([0-9a-z:]*\\)\"$/\\1/p'"
+"""Cuts the ids out of a listing of the bare API."""
+
 _JSON = "--format '{{json .}}'"
 
 HISTORIES, HISTORY_LIMIT = 25, 256 * 1024
@@ -68,10 +71,7 @@ def version_want(address: str, client: bool = True) -> Want:
 def probe_want(address: str, client: bool = True) -> Want:
     """Return the want for a version from what may be no daemon at all, and may never answer."""
     asked = _ask(address, f"version {_JSON}", "/version", client).command
-    if client:
-        limited = asked.replace(" docker ", " timeout 5 docker ", 1)
-    else:
-        limited = asked.replace(" -m 15 ", " -m 5 ", 1)
+    limited = asked.replace(" docker ", " timeout 5 docker ", 1).replace(" -m 15 ", " -m 5 ", 1)
     return want(limited, meaning=_FAILS)
 
 
@@ -171,7 +171,7 @@ class Api:
         engines would list what only caches a build, unless it is limited to the dangling.
         """
         listing = "image ls -q --no-trunc && %s image ls -aq --no-trunc -f dangling=true"
-        return self._all(listing % _docker(self.address), "image inspect", "/images/json")
+        return self._all(listing % client_of(self.address), "image inspect", "/images/json")
 
     def further_images(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return some images, inspected; one that is gone is left out."""
@@ -213,12 +213,8 @@ class Api:
 
     def history_wants(self, images: Sequence[str]) -> list[Want]:
         """The questions for the histories of some images."""
-        docker = f"{_docker(self.address)} image history --no-trunc --human=false {_JSON} $i"
-        curl, base = _curl(self.address)
-        one = f"{curl} {base}/images/$i/history"
-        if self.client:
-            # One for each image; curl takes a third of the time, where there is one.
-            one = f"{{ {one} 2>/dev/null || {docker}; }}" if base == _LOCAL else docker
+        docker = f"{client_of(self.address)} image history --no-trunc --human=false {_JSON} $i"
+        one = _either(self.address, docker, "/images/$i/history", self.client)
         whole = f"{{ {one} && echo && echo .; }} | head -c {HISTORY_LIMIT}"
         return [
             want(
@@ -260,13 +256,18 @@ class Api:
     def _all(self, listing: str, inspect: str, path: str) -> Want:
         if not self.client:
             return _ask_each(self.address, path)
-        docker = _docker(self.address)
-        return want(
-            f"ids=$({docker} {listing}) && "
-            f'{{ if [ -n "$ids" ]; then {docker} {inspect} $ids; else echo "[]"; fi; }}',
-            meaning=_FAILS,
-            seconds=60,
-        )
+        docker, listed = client_of(self.address), f"{client_of(self.address)} {listing}"
+        if path == "/networks":
+            whole = f"{{ {_inspected(docker, listed, inspect)}; }}"
+            return want(_either(self.address, whole, path, client=True), meaning=_FAILS, seconds=60)
+        if self.address.startswith("unix://"):
+            # Ids that were looked for and not found are no empty list.
+            curl, base = _curl(self.address)
+            listed = (
+                f"{{ l=$({curl} '{base}{path}' 2>/dev/null) && i=$(printf '%s' \"$l\" | {_IDS}) && "
+                f'{{ [ -n "$i" ] || [ "$l" = "[]" ]; }} && echo "$i"; }} || {{ {listed}; }}'
+            )
+        return want(_inspected(docker, listed, inspect), meaning=_FAILS, seconds=60)
 
     def _object(self, answer: Answer) -> dict[str, Any]:
         parsed = self._parsed(answer, json.loads)
@@ -307,23 +308,39 @@ def _documents(text: str) -> list[Any]:
     return found
 
 
-def _docker(address: str) -> str:
+def client_of(address: str) -> str:
+    """Return how the client is run for a daemon."""
     return f"DOCKER_CONFIG=/nonexistent docker -H {shlex.quote(address)}"
+
+
+def _inspected(docker: str, listing: str, inspect: str) -> str:
+    found = f'if [ -n "$ids" ]; then {docker} {inspect} $ids; else echo "[]"; fi'
+    return f"ids=$({listing}) && {{ {found}; }}"
 
 
 def _curl(address: str) -> tuple[str, str]:
     """Return curl's command line for a daemon, and the address that paths are added to."""
     if address.startswith("unix://"):
         socket = shlex.quote(address.removeprefix("unix://"))
-        return f"curl -qsSf -m 15 --unix-socket {socket}", _LOCAL
+        return f"curl -qsSf -m 15 --noproxy '*' --unix-socket {socket}", "http://docker"
     return "curl -qsSf -m 15 --noproxy '*'", address.replace("tcp://", "http://", 1)
 
 
 def _ask(address: str, command: str, path: str, client: bool) -> Want:
-    if client:
-        return want(f"{_docker(address)} {command}", meaning=_FAILS)
+    docker = f"{client_of(address)} {command}"
+    return want(_either(address, docker, path, client), meaning=_FAILS)
+
+
+def _either(address: str, docker: str, path: str, client: bool) -> str:
+    """Return what asks for a path: curl, the client, or curl and, where that fails, the client.
+
+    Over TCP it is the client alone, so that one question makes one connection.
+    """
     curl, base = _curl(address)
-    return want(f"{curl} {base}{path}", meaning=_FAILS)
+    bare = f"{curl} {base}{path}"
+    if not client:
+        return bare
+    return f"{{ {bare} 2>/dev/null || {docker}; }}" if address.startswith("unix://") else docker
 
 
 def _ask_each(address: str, path: str) -> Want:
@@ -336,9 +353,8 @@ def _ask_each(address: str, path: str) -> Want:
     if path == "/networks":
         return want(f"{curl} {base}{path}", meaning=_FAILS)
     kind = path.split("/")[1]
-    split = "tr ',{' '\\n\\n' | sed -n 's/^\"Id\":\"\\([0-9a-z:]*\\)\"$/\\1/p'"
     return want(
-        f"l=$({curl} '{base}{path}') || exit $?; r=0; ids=$(printf '%s' \"$l\" | {split}); "
+        f"l=$({curl} '{base}{path}') || exit $?; r=0; ids=$(printf '%s' \"$l\" | {_IDS}); "
         f'[ -n "$ids" ] || echo "[]"; '
         f'for i in $ids; do {curl} "{base}/{kind}/$i/json" || r=$?; done; exit $r',
         meaning=_FAILS,
@@ -349,7 +365,7 @@ def _ask_each(address: str, path: str) -> Want:
 def _ask_some(address: str, ids: Sequence[str], client: bool) -> Want:
     named = " ".join(map(shlex.quote, ids))
     if client:
-        return want(f"{_docker(address)} image inspect {named}", meaning=_FAILS)
+        return want(f"{client_of(address)} image inspect {named}", meaning=_FAILS)
     curl, base = _curl(address)
     each = f"for i in {named}; do {curl} {base}/images/$i/json || r=$?; done"
     return want(f'echo "[]"; r=0; {each}; exit $r', meaning=_FAILS)

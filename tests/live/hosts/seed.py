@@ -7,10 +7,12 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-# Directories of the machine a host must not inherit: they start empty, or with the seed.
+# Directories of the machine a host must not inherit: they start empty, or with the seed. The last
+# are what a machine for development has in tens of thousands, and a host of containers has not.
 OPAQUE = (
     "/tmp", "/var/tmp", "/root", "/home", "/var/log", "/etc/ssh", "/etc/sudoers.d", "/etc/docker",
     "/etc/systemd/system", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers",
+    "/work", "/farm", "/usr/lib/google-cloud-sdk", "/usr/include", "/usr/src", "/usr/share/man",
 )  # fmt: skip
 
 SSHD_CONFIG = """\
