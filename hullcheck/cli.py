@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, merge, replay, report, verify, waive
+from hullcheck.commands import audit, controls, merge, replay, report, sudoers, verify, waive
 from hullcheck.run.options import UsageError
 
 __all__ = ["main"]
 
-COMMANDS = (audit, controls, report, merge, replay, verify, waive)
+COMMANDS = (audit, controls, report, merge, replay, verify, waive, sudoers)
 """In the order of ``--help``."""
 
 EXAMPLES = """\
