@@ -34,7 +34,7 @@ Defaults:{user} !requiretty
 {user} ALL=({to}) NOPASSWD:NOSETENV: /bin/sh -s
 """
 
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.IGNORECASE)
+_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
 _RESERVED = ("ALL", "root")
 
 
@@ -43,10 +43,14 @@ def declare(commands: Commands) -> None:
     one = command(
         commands, "sudoers", _sudoers, "print the sudoers entry that an audit needs", TEXT
     )
-    one.add_argument("--user", metavar="NAME", default="hullcheck",
-                     help="who logs in on the hosts (default: hullcheck)")  # fmt: skip
-    one.add_argument("--sudo-user", metavar="NAME", default="root",
-                     help="whom to become, as the inventory's sudo_user says (default: root)")  # fmt: skip
+    one.add_argument(
+        "--user", metavar="NAME", default="hullcheck",
+        help="who logs in on the hosts (default: hullcheck)",
+    )  # fmt: skip
+    one.add_argument(
+        "--sudo-user", metavar="NAME", default="root",
+        help="whom to become, as sudo_user of an inventory says (default: root)",
+    )  # fmt: skip
     one.add_argument("--checked", action="store_true", help="let visudo check it before")
 
 
@@ -61,9 +65,9 @@ def _sudoers(options: argparse.Namespace) -> int:
 def entry(user: str, to: str = "root") -> str:
     """Return the entry. :raises UsageError: a name is none that sudo takes for a name."""
     if not _NAME.fullmatch(user) or user in _RESERVED:
-        raise UsageError(f"--user {user}: name one account other than root: letters, digits, _, -")
+        raise UsageError(f"--user {user}: name one account other than root: letters, digits, _ . -")
     if not _NAME.fullmatch(to) or to == "ALL":
-        raise UsageError(f"--sudo-user {to}: name one account: letters, digits, _, -")
+        raise UsageError(f"--sudo-user {to}: name one account: letters, digits, _ . -")
     to_user = "" if to == "root" else f"-u {to} "
     return ENTRY.format(user=user, to=to, command=f"sudo -n {to_user}/bin/sh -s")
 
