@@ -135,13 +135,14 @@ def _controls(source: Source, found: Mapping[str, set[str]], heading: str) -> It
 
 
 def _where(path: Path) -> Iterator[str]:
-    """Yield where the evidence lies, and how it is checked, if need be on several lines."""
-    yield from wrap(f"Evidence: {safe(str(path.resolve()), 200)}", COLUMNS)[:2]
+    """Yield where the evidence lies, broken anywhere if it must be, and how it is checked."""
+    place = f"Evidence: {safe(str(path.resolve()), 2 * COLUMNS - 40)}"
+    yield from (place[start : start + COLUMNS] for start in (0, COLUMNS) if place[start:])
     yield "Check it there: hullcheck verify . --signers FILE"
 
 
 def _name(text: str) -> str:
-    return _ACTIVE.sub("?", safe(text, 40))
+    return _ACTIVE.sub("?", safe(text, 40)).replace("://", "(:)//")
 
 
 def _counted(counts: Mapping[str, int]) -> str:
