@@ -1,8 +1,4 @@
-"""The audits that a host had before a run: in the finished runs that lie beside it.
-
-A host is the same if it has the same name and was reached at the same target: a run of somebody
-else's ``web1`` that lies there by chance says nothing of ours.
-"""
+"""The audits that a host had before a run: in the finished runs that lie beside it."""
 
 from __future__ import annotations
 
@@ -58,13 +54,14 @@ def _run(place: Path) -> Run | None:
 def last_audits(path: Path, run: Run) -> dict[str, str]:
     """Return when each host of a run was last audited to its end, this run included.
 
-    The time is that of the run's start. A host that never was is left out.
+    The time is that of the run's start. A host that never was is left out. Hosts are known by
+    their names: of one whose shard was lost nobody knows more.
     """
     found = {host.name: run.started for host in _whole(run.hosts)}
-    wanted = {_who(host) for host in run.hosts if host.name not in found}
+    wanted = {host.name for host in run.hosts} - found.keys()
     for _, other in earlier(path, run.started) if wanted else ():
-        here = {_who(host) for host in _whole(other.hosts)} & wanted
-        found |= {name: other.started for name, _ in here}
+        here = {host.name for host in _whole(other.hosts)} & wanted
+        found |= dict.fromkeys(here, other.started)
         wanted -= here
         if not wanted:
             break
@@ -88,6 +85,9 @@ class Known:
 
 def known_before(path: Path, run: Run) -> Known:
     """Return what failed before a run, of each of its hosts in the last whole audit it had.
+
+    A host is the same if it was reached at the same target, too: a run of somebody else's
+    ``web1`` that lies there by chance excuses nothing.
 
     :raises ValueError: the verdicts of an earlier run are damaged.
     """

@@ -58,10 +58,10 @@ def _set_up(host: Auditor) -> None:
 
 
 def test_systemd_takes_the_units_and_finds_them_tight(auditor: Auditor) -> None:
-    units = "/etc/systemd/system/hullcheck.service /etc/systemd/system/hullcheck.timer"
-    done = auditor.run(f"systemd-analyze verify {units} 2>&1")
+    unit = "/etc/systemd/system/hullcheck"
+    done = auditor.run(f"systemd-analyze verify {unit}.service {unit}.timer 2>&1")
     assert done.stdout == ""
-    auditor.run(f"systemd-analyze security --offline=true --threshold=20 {units.split()[0]}")
+    auditor.run(f"systemd-analyze security --offline=true --threshold=20 {unit}.service")
 
 
 def test_an_audit_lands_in_the_state_directory(auditor: Auditor) -> None:

@@ -75,7 +75,9 @@ def test_a_fleet_fits(tmp_path: Path) -> None:
     assert "hullcheck verify" in lines[-1]
 
 
-ACTIVE = re.compile(r"[@<>*`~\[\]|#!&\\\x00-\x08\x0b-\x1f\u202e\u200b]|://|www\.\w|evil\.com|:smile:")
+ACTIVE = re.compile(
+    r"[@<>*`~\[\]|#!&\\\x00-\x08\x0b-\x1f\u202e\u200b]|://|www\.\w|evil\.com|:smile:"
+)
 
 
 @pytest.mark.parametrize(
