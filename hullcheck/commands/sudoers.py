@@ -19,7 +19,7 @@ that goes with it.
 
 This is root. The entry allows one command, a shell of root's that reads what to do from its
 standard input, so whoever holds the key can do anything on the host. What is smaller than all of
-sudo: no other command, no terminal, no variables, no other user. Guard the key like root's own,
+sudo: no other command or arguments, no variables, no other user. Guard the key like root's own,
 and say in authorized_keys from where it may be used.
 
   hullcheck sudoers --checked > hullcheck         then, on each host, as root:

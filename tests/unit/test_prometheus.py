@@ -128,3 +128,11 @@ def test_alerts_ask_for_metrics_that_there_are(tmp_path: Path) -> None:
         assert set(asked) <= {key[0] for key in found}
         assert set(re.findall(r"(\w+)[=!]=?~?\"", rule["expr"])) <= labels
         assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= labels
+
+
+def test_the_page_names_metrics_that_there_are(tmp_path: Path) -> None:
+    found = {key[0] for key in metrics(night(tmp_path, 1, {"web1": GOOD}).path)}
+    table = (ALERTS.parents[1] / "operators.md").read_text().partition("## Metrics and alerts")[2]
+    named = set(re.findall(r"`(hullcheck_\w+)", table))
+    assert named <= found
+    assert len(named) > 7
