@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, merge, replay, report, verify, waive
+from hullcheck.commands import audit, controls, merge, replay, report, sudoers, verify, waive
 from hullcheck.run.options import UsageError
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
-COMMANDS = (audit, controls, report, merge, replay, verify, waive)
+COMMANDS = (audit, controls, report, merge, replay, verify, waive, sudoers)
 """In the order of ``--help``."""
 
 EXAMPLES = """\
@@ -24,6 +24,7 @@ examples:
   hullcheck controls --privileges                   what can be decided without root
   hullcheck verify reports/latest --signers FILE    is it as it was, and who says so
   hullcheck report reports/latest -v                an earlier run's table, with the evidence
+  hullcheck sudoers --user audit                    what a host must allow for --sudo
 
 exit codes of audit:
   0  all clear: pass, not-applicable, manual or waived
@@ -35,7 +36,7 @@ exit codes of audit:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. :return: its exit code."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     try:
         code: int = options.run(options)
     except UsageError as error:
@@ -51,15 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    made = argparse.ArgumentParser(
         prog="hullcheck",
         description="Audits the hosts and engines that carry containers, over SSH, with proof.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"hullcheck {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    made.add_argument("--version", action="version", version=f"hullcheck {__version__}")
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
     for each in COMMANDS:
         each.declare(commands)
-    return parser
+    return made

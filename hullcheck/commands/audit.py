@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from hullcheck import catalogue
-from hullcheck.commands._shared import Commands, add_verbose, command, exit_code, print_table
+from hullcheck.commands._ending import add_ending, ending
+from hullcheck.commands._shared import Commands, add_verbose, command, print_table
 from hullcheck.report.progress import Progress
 from hullcheck.report.publish import Publication, add_publishing, publication
 from hullcheck.run.directory import RunDirectory
@@ -44,6 +45,7 @@ def declare(commands: Commands) -> None:
     )  # fmt: skip
     add_options(one.add_argument)
     add_publishing(one.add_argument)
+    add_ending(one.add_argument)
     one.add_argument("--sudo", action="store_true", help="become root on the hosts with sudo -n")
     one.add_argument("--ssh-config", metavar="FILE", help="instead of ~/.ssh/config")
     one.add_argument(
@@ -92,7 +94,7 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    request = _request(options)
+    request, end = _request(options), ending(options)
     wanted = publication(options, request.benchmark)
     secret = request.plan.sudo_password or any(each.target.password for each in request.chosen)
     if options.scheduler and secret and not options.scheduler.startswith("tls://"):
@@ -105,7 +107,7 @@ def _audit(options: argparse.Namespace) -> int:
                 request.chosen, request.plan, directory, crew.executor,
                 at_once=crew.at_once, told=progress,
             )  # fmt: skip
-    return exit_code(directory.run)
+    return end.code(directory)
 
 
 def _request(options: argparse.Namespace) -> Request:

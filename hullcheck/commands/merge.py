@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from hullcheck.benchmarks import load_benchmark
-from hullcheck.commands._shared import Commands, add_verbose, command, exit_code, print_table
+from hullcheck.commands._ending import add_ending, ending
+from hullcheck.commands._shared import Commands, add_verbose, command, print_table
 from hullcheck.report.publish import add_publishing, publication
 from hullcheck.report.text import safe
 from hullcheck.run.merge import merge
@@ -33,13 +34,14 @@ def declare(commands: Commands) -> None:
     )  # fmt: skip
     one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
     add_publishing(one.add_argument)
+    add_ending(one.add_argument)
     add_verbose(one)
 
 
 def _merge(options: argparse.Namespace) -> int:
     try:
         benchmark = load_benchmark(options.benchmark)
-        wanted = publication(options, benchmark)
+        wanted, end = publication(options, benchmark), ending(options)
         directory, missing = merge(options.shards, options.report_dir)
     except (ValueError, KeyError) as error:
         raise UsageError(error.args[0]) from error
@@ -49,4 +51,4 @@ def _merge(options: argparse.Namespace) -> int:
         print(f"hullcheck: {safe(each)}", file=sys.stderr)
     wanted.publish(directory.path)
     print_table(directory.path, benchmark, options.verbose)
-    return exit_code(directory.run)
+    return end.code(directory)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from pathlib import Path
 
 from hullcheck import benchmarks
@@ -28,7 +30,7 @@ def declare(commands: Commands) -> None:
     )  # fmt: skip
     one.add_argument(
         "-o", "--output", metavar="FILE", type=Path,
-        help="where to (default: under the format's usual name, here)",
+        help="where to; - for standard output (default: under the format's usual name, here)",
     )  # fmt: skip
     one.add_argument("--benchmark", metavar="NAME", default=DEFAULT_BENCHMARK)
     add_verbose(one)
@@ -37,8 +39,7 @@ def declare(commands: Commands) -> None:
 def _report(options: argparse.Namespace) -> int:
     try:
         if options.format:
-            place = options.output or Path(FORMATS[options.format].file)
-            print(write(options.format, Source(options.directory), place))
+            _write(options.format, Source(options.directory), options.output)
             return 0
         benchmark = benchmarks.load_benchmark(options.benchmark)
         print_table(options.directory, benchmark, options.verbose)
@@ -47,3 +48,12 @@ def _report(options: argparse.Namespace) -> int:
     except (MissingExtra, OSError) as error:
         raise UsageError(str(error)) from error
     return 0
+
+
+def _write(name: str, source: Source, output: Path | None) -> None:
+    if output != Path("-"):
+        print(write(name, source, output or Path(FORMATS[name].file)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = write(name, source, Path(folder) / FORMATS[name].file)
+        sys.stdout.buffer.write(made.read_bytes())

@@ -50,6 +50,17 @@ ANYTHING = frozenset((
 ))  # fmt: skip
 """Programs that run, read or write what their arguments say: root's, unless these are fixed."""
 
+INTERPRETERS = frozenset(("python", "perl", "ruby", "lua", "node", "php", "tclsh", "expect"))
+"""Without a program's name they read the program from whoever started them."""
+
+CARRIERS = {
+    "env": re.compile(r"-\S*|\w+=.*"), "nohup": re.compile("-.*"), "setsid": re.compile("-.*"),
+    "nice": re.compile(r"-.*|\d+"), "ionice": re.compile(r"-.*|\d+"), "busybox": re.compile("-.*"),
+    "toybox": re.compile("-.*"), "timeout": re.compile(r"-.*|[\d.]+[smhd]?"),
+    "stdbuf": re.compile("-.*"), "time": re.compile("-.*"), "doas": re.compile("-.*"),
+}  # fmt: skip
+"""Programs that run the one named after them, and what may stand before its name."""
+
 FOLDERS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin",
            "/snap/bin")  # fmt: skip
 PRECIOUS = ("/etc/sudoers", "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow",
@@ -112,6 +123,56 @@ def _named(name: str, arguments: str | None) -> Way:
         free = bool(_WILD.search(arguments.split(" ")[0]))
     if plain in ENGINE_PROGRAMS and (free or plain in ESCAPES):
         return Way.ENGINE
-    if plain in ESCAPES or (plain in SHELLS and (free or not arguments)):
+    if plain in ESCAPES or (plain in SHELLS | ANYTHING and free):
         return Way.ROOT
-    return Way.ROOT if plain in ANYTHING and free else Way.NONE
+    return _fixed(plain, (arguments or "").split())
+
+
+def _fixed(name: str, words: list[str]) -> Way:
+    """Return what a program is worth whose arguments are written out."""
+    if name in ("su", "runuser"):
+        return _becomes(words)
+    if name == "sudo":
+        return Way.ROOT if {"-i", "-s"} & {*words} else _runs(_without(words, ("-u", "-g")))
+    if name in CARRIERS:
+        return _runs([each for each in words if not CARRIERS[name].fullmatch(each)])
+    if name in SHELLS:
+        return _shell(words)
+    listens = "-i" in words or all(each == "-" for each in words)
+    return Way.ROOT if listens and _VERSION.sub("", name) in INTERPRETERS else Way.NONE
+
+
+def _becomes(words: list[str]) -> Way:
+    """Return what ``su`` is worth: the shell of root, unless it names a command or another user."""
+    for at, word in enumerate(words):
+        if word in ("-c", "--command", "--session-command"):
+            return _runs(words[at + 1 :])
+    others = [each for each in _without(words, ("-s", "-g", "-G", "-w", "-u")) if each[:1] != "-"]
+    return Way.ROOT if others[:1] in ([], ["root"]) else Way.NONE
+
+
+def _shell(words: list[str]) -> Way:
+    """Return what a shell is worth: root if it takes what to do from whoever started it."""
+    words = _without(words, ("-o", "+o", "-O", "+O", "--rcfile", "--init-file"))
+    short = [each for each in words if re.fullmatch(r"[-+]\w+", each)]
+    operands = [each for each in words if each[:1] not in ("-", "+")]
+    if any("c" in each for each in short):
+        return _runs(operands)
+    return Way.ROOT if not operands or any("s" in each for each in short) else Way.NONE
+
+
+def _runs(words: list[str]) -> Way:
+    """Return what a program is worth that runs another one, as it is written out."""
+    plain = [each.strip("'\"") for each in words]
+    return _named(posixpath.basename(plain[0]), " ".join(plain[1:])) if plain else Way.NONE
+
+
+def _without(words: list[str], options: tuple[str, ...]) -> list[str]:
+    """Return the words without options that take a value, and their values."""
+    found, rest = [], iter(words)
+    for word in rest:
+        if word in options:
+            next(rest, None)
+        else:
+            found.append(word)
+    return found

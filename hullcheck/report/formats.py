@@ -43,6 +43,8 @@ FORMATS = {
         Format("xccdf", "xccdf.xml", "XCCDF 1.2, a TestResult for each host", "xccdf"),
         Format("ocsf", "ocsf.jsonl", "OCSF Compliance Findings, for a SIEM", "ocsf"),
         Format("sarif", "report.sarif", "SARIF 2.1.0, for code scanning", "sarif"),
+        Format("summary", "summary.txt", "a few lines for mail or chat", "summary"),
+        Format("prometheus", "hullcheck.prom", "metrics, for node_exporter", "prometheus"),
         Format("json", "report.json", "the run and all verdicts in one document", "json_file"),
     )
 }
