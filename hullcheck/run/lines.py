@@ -5,16 +5,17 @@ What a line says beyond that is parsed only where somebody asks.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hullcheck.run.directory import JOURNAL, VERDICTS
 from hullcheck.verdict import Status
 
-__all__ = ["LETTERS", "Line", "parsed", "read_line", "read_lines"]
+__all__ = ["LETTERS", "Line", "parsed", "read_lines", "verdicts_at"]
 
 LETTERS = {
     Status.FAIL: "F", Status.ERROR: "E", Status.UNKNOWN: "U", Status.MANUAL: "M",
@@ -81,14 +82,19 @@ def _line(data: bytes, offset: int, names: dict[bytes, str]) -> Line:
     )
 
 
-def read_line(path: Path, offset: int) -> dict[str, Any]:
-    """Return the verdict whose line begins there.
+@contextlib.contextmanager
+def verdicts_at(path: Path) -> Iterator[Callable[[int], dict[str, Any]]]:
+    """Give a function that returns the verdict whose line begins at an offset.
 
-    :raises ValueError: it is damaged.
+    It raises ValueError where that is damaged.
     """
     with (path / VERDICTS).open("rb") as file:
-        file.seek(offset)
-        return parsed(path, file.readline())
+
+        def at(offset: int) -> dict[str, Any]:
+            file.seek(offset)
+            return parsed(path, file.readline())
+
+        yield at
 
 
 def parsed(path: Path, data: bytes) -> dict[str, Any]:

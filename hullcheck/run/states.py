@@ -94,8 +94,8 @@ def condense(path: Path) -> Iterator[tuple[str, State]]:
 def _count(path: Path, line: Line) -> int:
     """Return how many objects have the status that the verdict has."""
     verdict = parsed(path, line.data)
-    found = sum(each["status"] == verdict["status"] for each in verdict["findings"])
-    return min(found, MANY)
+    mine = [each for each in verdict["findings"] if each["status"] == verdict["status"]]
+    return min(len(mine), MANY)
 
 
 def _state(
