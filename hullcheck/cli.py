@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, replay, report, verify, waive
+from hullcheck.commands import audit, controls, diff, replay, report, verify, waive
 from hullcheck.run.options import UsageError
 
 __all__ = ["main"]
 
-COMMANDS = (audit, controls, replay, verify, waive, report)
+COMMANDS = (audit, controls, diff, replay, verify, waive, report)
 """In the order of ``--help``."""
 
 EXAMPLES = """\
@@ -23,6 +23,7 @@ examples:
   hullcheck controls --benchmark cis-docker-1.8.0   what is covered
   hullcheck controls --privileges                   what can be decided without root
   hullcheck verify reports/latest --signers FILE    is it as it was, and who says so
+  hullcheck diff --last                             what changed since the run before
   hullcheck report reports/latest -v                an earlier run's table, with the evidence
 
 exit codes of audit:

@@ -14,7 +14,10 @@ from hullcheck.run.pruned import NOTE, read_pruned
 from hullcheck.run.seal import SUMS
 from hullcheck.run.site import read_site
 
-__all__ = ["Head", "mark_of", "places", "read_head", "same_before"]
+FEW = 20
+"""Earlier runs whose hosts are looked at where none has the same."""
+
+__all__ = ["Head", "best_before", "mark_of", "places", "read_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +110,29 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
 
 
-def same_before(heads: Sequence[Head], number: int) -> int | None:
-    """Return which run of several, the oldest first, one is best compared with.
+def best_before(home: Path, heads: Sequence[Head]) -> Head | None:
+    """Return which earlier run the newest is best compared with.
 
-    The last one before it of the same scope; else of the same hosts and controls; else the last.
-    Only finished runs count, and no copy of the same run.
+    The last one of the same scope; else of the same hosts and controls; else, of the last few,
+    the one that shares most hosts. A copy of the same run is none.
+
+    :param heads: finished runs in a directory, the oldest first.
     """
-    this = heads[number]
-    earlier = [
-        each for each in range(number)
-        if heads[each].finished and heads[each].id != this.id
-    ]  # fmt: skip
-    for fits in (
-        lambda head: head.same_scope(this),
-        lambda head: head.subject == this.subject,
-        lambda head: True,
-    ):
-        found = [each for each in earlier if fits(heads[each])]
-        if found:
-            return found[-1]
-    return None
+    newest = heads[-1]
+    earlier = [each for each in reversed(heads) if each.id != newest.id]
+    for each in earlier:
+        if each.same_scope(newest):
+            return each
+    for each in earlier:
+        if each.subject == newest.subject:
+            return each
+    names = _names(home / newest.directory)
+    return max(
+        earlier[:FEW],
+        key=lambda head: len(names & _names(home / head.directory)) / max(len(names), head.hosts),
+        default=None,
+    )
+
+
+def _names(path: Path) -> set[str]:
+    return {str(each["name"]) for each in read_document(path)["hosts"]}
