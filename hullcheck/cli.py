@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, diff, replay, report, verify, waive
+from hullcheck.commands import audit, controls, diff, history, replay, report, verify, waive
 from hullcheck.run.options import UsageError
 
 __all__ = ["main"]
 
-COMMANDS = (audit, controls, diff, replay, verify, waive, report)
+COMMANDS = (audit, controls, diff, history, replay, verify, waive, report)
 """In the order of ``--help``."""
 
 EXAMPLES = """\
@@ -24,6 +24,7 @@ examples:
   hullcheck controls --privileges                   what can be decided without root
   hullcheck verify reports/latest --signers FILE    is it as it was, and who says so
   hullcheck diff --last                             what changed since the run before
+  hullcheck history --host web1                     since when what fails there, what flaps
   hullcheck report reports/latest -v                an earlier run's table, with the evidence
 
 exit codes of audit:
