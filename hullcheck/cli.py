@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, diff, history, replay, report, verify, waive
+from hullcheck.commands import audit, controls, diff, history, prune, replay, report, verify, waive
 from hullcheck.run.options import UsageError
 
 __all__ = ["main"]
 
-COMMANDS = (audit, controls, diff, history, replay, verify, waive, report)
+COMMANDS = (audit, controls, diff, history, prune, replay, verify, waive, report)
 """In the order of ``--help``."""
 
 EXAMPLES = """\

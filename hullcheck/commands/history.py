@@ -82,6 +82,8 @@ def _history(options: argparse.Namespace) -> int:
             _tell_tracks(options, indexed(options.directory, lambda i: _tracks(options, i), say))
         else:
             _tell(options, indexed(options.directory, lambda i: _overview(options, i), say))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
     return 0

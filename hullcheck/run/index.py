@@ -66,8 +66,11 @@ def indexed(home: Path, use: Callable[[Index], T], tell: Tell, *, make: bool = T
 
     :param make: whether an index may be made where there is none.
     :raises OSError: the directory cannot be read.
+    :raises ValueError: it is a run itself.
     """
     path = home / NAME
+    if "run.json" in {each.name for each in home.iterdir()}:
+        raise ValueError(f"{home} is a run; name the directory in which it lies")
     if not make and not path.exists():
         return _used(home, ":memory:", use, tell)
     try:
