@@ -16,10 +16,11 @@ from hullcheck.report.source import Source
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
 from hullcheck.run.directory import read_evidence, read_run, read_verdicts
+from hullcheck.run.pruned import read_pruned
 from hullcheck.verdict import Run, Status
 
 __all__ = [
-    "Commands", "add_directory", "add_verbose", "command", "exit_code", "page_of", "print_table",
+    "Commands", "add_directory", "add_verbose", "command", "exit_code", "need", "page_of", "print_table",
     "say",
 ]  # fmt: skip
 
@@ -57,6 +58,16 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true",
         help="show expected and observed values and the commands that they rest on",
     )  # fmt: skip
+
+
+def need(path: Path, part: str) -> None:
+    """Refuse a run of which retention took a part out: ``verdicts.jsonl`` or ``evidence``.
+
+    :raises ValueError: it did; or its note of that is damaged.
+    """
+    note = read_pruned(path)
+    if note and any(part in (name, name.split("/")[0]) for name in note.removed):
+        raise ValueError(f"{path} was {note.told}: its {part.split('.')[0]} is not kept")
 
 
 def page_of(verbose: bool = False) -> Page:

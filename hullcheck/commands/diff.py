@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hullcheck.commands._shared import Commands, command, page_of, say
+from hullcheck.commands._shared import Commands, command, need, page_of, say
 from hullcheck.report.changes import changes_json, changes_table
 from hullcheck.run.diff import diff
 from hullcheck.run.heads import Head, best_before
 from hullcheck.run.index import indexed
 from hullcheck.run.options import UsageError
-from hullcheck.run.pruned import read_pruned
 
 __all__ = ["declare"]
 
@@ -70,9 +69,7 @@ def _two(directories: Sequence[Path]) -> tuple[Path, Path]:
     if len(directories) != 2:
         raise UsageError("name two run directories, the earlier one first, or --last")
     for each in directories:
-        note = read_pruned(each)
-        if note and not (each / "verdicts.jsonl").exists():
-            raise UsageError(f"{each} was {note.told}: its verdicts are not kept")
+        need(each, "verdicts.jsonl")
     return directories[0], directories[1]
 
 

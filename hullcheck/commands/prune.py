@@ -79,7 +79,7 @@ def _prune(options: argparse.Namespace) -> int:
     try:
         decisions = decide(options.directory, rules)
         doomed = [each for each in decisions if not each.why]
-        print(_table(decisions, options.dry_run))
+        print(_table(decisions))
         if options.dry_run:
             return 0
         if signed := [each for each in doomed if each.signed and not options.sign]:
@@ -111,11 +111,10 @@ def _each(doomed: list[Decision], act: Callable[[Decision], None]) -> int:
     return code
 
 
-def _table(decisions: list[Decision], dry: bool) -> str:
-    action = "would be pruned" if dry else "pruned"
+def _table(decisions: list[Decision]) -> str:
     rows = [
         [each.head.started[:16].replace("T", " "), padded(safe(each.head.directory, 60)),
-         str(each.head.hosts), "kept" if each.why else action,
+         str(each.head.hosts), "keep" if each.why else "prune",
          each.why or f"{each.size / 1e6:.1f} MB"]
         for each in decisions
     ]  # fmt: skip

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 
 from hullcheck import benchmarks
-from hullcheck.commands._shared import Commands, add_directory, add_verbose, command, print_table
+from hullcheck.commands._shared import (
+    Commands,
+    add_directory,
+    add_verbose,
+    command,
+    need,
+    print_table,
+)
 from hullcheck.report.formats import FORMATS, MissingExtra, write
 from hullcheck.report.source import Source
 from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError
@@ -36,6 +43,9 @@ def declare(commands: Commands) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     try:
+        need(options.directory, "verdicts.jsonl")
+        if options.verbose:
+            need(options.directory, "evidence")
         if options.format:
             place = options.output or Path(FORMATS[options.format].file)
             print(write(options.format, Source(options.directory), place))

@@ -100,11 +100,10 @@ def _row(night: Night, most: int, marks: Marks) -> list[str]:
     bar = marks.strip["F"] * -(-fails * BAR // most) if most else ""
     told = [f"{counts[each]}" if counts.get(each) else "" for each in
             ("error", "unknown", "manual", "waived")]  # fmt: skip
-    compared = night.base is not None
     star = "" if night.same else "*"
-    new, fixed = (
-        (f"+{night.new}{star}", f"-{night.fixed}{star}") if compared and head.verdicts else ("", "")
-    )
+    new, fixed = (f"+{night.new}{star}", f"-{night.fixed}{star}")
+    if night.base is None:
+        new = fixed = ""
     return [
         head.started[:16].replace("T", " "), padded(safe(_name(head), 60)), str(head.hosts),
         str(head.lost or ""), str(fails), bar, *told, new, fixed,

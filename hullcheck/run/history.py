@@ -67,7 +67,8 @@ class Track:
 class Night:
     """One run among others.
 
-    :param base: the number of the run that it is compared with; None: there is none.
+    :param base: the number of the run that it is compared with; None: there is none, or what
+        this one said of its hosts is not known any more.
     :param same: whether that has the same scope.
     :param new: controls that fail on a host and did not before. ``fixed``: that failed and hold.
     """
@@ -101,7 +102,8 @@ class Overview:
 
 def overview(index: Index, heads: Sequence[Head], hidden: int = 0) -> Overview:
     """Return how all hosts went in these runs, the oldest first."""
-    found = Overview([_night(heads, number) for number in range(len(heads))], hidden)
+    known = index.known()
+    found = Overview([_night(heads, number, known) for number in range(len(heads))], hidden)
     for host, states in _aligned(index, heads, None):
         _count(found.nights, states)
         for track in _tracks(host, states, heads, changed=True):
@@ -130,17 +132,16 @@ def tracks(
     return found
 
 
-def _night(heads: Sequence[Head], number: int) -> Night:
+def _night(heads: Sequence[Head], number: int, known: Collection[str]) -> Night:
     """Return a run with what it is compared with: the last of the same hosts and controls."""
     this = heads[number]
-    earlier = [each for each in range(number) if _comparable(heads[each], this)]
+    if this.directory not in known:
+        return Night(this)
+    earlier = [each for each in range(number)
+               if heads[each].directory in known and heads[each].id != this.id]  # fmt: skip
     same = [each for each in earlier if heads[each].subject == this.subject]
     base = max(same or earlier, default=None)
     return Night(this, base, base is None or heads[base].same_scope(this))
-
-
-def _comparable(earlier: Head, this: Head) -> bool:
-    return bool(earlier.finished and this.finished) and earlier.id != this.id
 
 
 def _aligned(

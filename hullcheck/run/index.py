@@ -23,7 +23,7 @@ from hullcheck.run.directory import read_document
 from hullcheck.run.heads import Head, mark_of, places, read_head
 from hullcheck.run.states import State, condense
 
-__all__ = ["NAME", "Index", "Tell", "at_home", "indexed", "remember"]
+__all__ = ["NAME", "Index", "Tell", "alike_until", "at_home", "indexed", "remember"]
 
 NAME = "history.sqlite"
 VERSION = 1
@@ -101,6 +101,27 @@ def remember(path: Path) -> str:
         except (OSError, ValueError, sqlite3.Error) as error:
             told.append(f"{home / NAME}: the run is not in the history yet: {error}")
     return "; ".join(told)
+
+
+def alike_until(path: Path, limit: int) -> list[Head]:
+    """Return the last runs of the same hosts and controls until one, that one last.
+
+    No index is made for it where there is no history.
+
+    :raises OSError: they cannot be read. :raises ValueError: likewise.
+    :raises sqlite3.Error: the index cannot be used.
+    """
+    place = path.resolve()
+    home = place.parent
+    heads = indexed(home, lambda index: index.heads(), lambda _told: None, make=at_home(home))
+    this = next((each for each in heads if each.directory == place.name), None)
+    if this is None:
+        return []
+    alike = [
+        each for each in heads
+        if each.subject == this.subject and each.finished and each.order < this.order
+    ]  # fmt: skip
+    return [*alike, this][-limit:]
 
 
 class _Foreign(Exception):
@@ -218,9 +239,7 @@ class Index:
 
         A run whose verdicts cannot be read is told, and left out.
         """
-        there = {name for (name,) in self._connection.execute(
-            "SELECT directory FROM run WHERE read"
-        )}  # fmt: skip
+        there = self.known()
         missing = [
             each for each in heads
             if each.finished and each.verdicts and each.directory not in there
@@ -270,6 +289,11 @@ class Index:
             (digest, roster, data),
         )
         return int(ask("SELECT id FROM state WHERE digest = ?", (digest,)).fetchone()[0])
+
+    def known(self) -> set[str]:
+        """Return the directories of the runs that were read."""
+        rows = self._connection.execute("SELECT directory FROM run WHERE read")
+        return {name for (name,) in rows}
 
     def hosts(self) -> list[str]:
         """Return the names of all hosts that were ever seen, sorted."""

@@ -108,7 +108,7 @@ def _chosen(heads: Sequence[Head], rules: Rules) -> dict[str, str]:
     found = {each.directory: "the newest" for each in heads if each.id == heads[-1].id}
     periods: set[tuple[str, str]] = set()
     for head in reversed(heads):
-        started, whole = _started(head), head.verdicts and not head.pruned
+        started = _started(head)
         if newest - started <= rules.within:
             found.setdefault(head.directory, f"not older than {rules.within.days} days")
         for name, number, limit in (
@@ -116,7 +116,7 @@ def _chosen(heads: Sequence[Head], rules: Rules) -> dict[str, str]:
             ("month", _months(newest.date()) - _months(started.date()), rules.monthly),
         ):
             period = f"{name} {number}", head.subject
-            if number < limit and whole and period not in periods:
+            if number < limit and head.verdicts and period not in periods:
                 found.setdefault(head.directory, f"the last of its {name}")
                 periods.add(period)
     return found
