@@ -20,8 +20,8 @@ from hullcheck.run.pruned import read_pruned
 from hullcheck.verdict import Run, Status
 
 __all__ = [
-    "Commands", "add_directory", "add_verbose", "command", "exit_code", "need", "page_of", "print_table",
-    "say",
+    "Commands", "add_directory", "add_verbose", "command", "exit_code", "need", "page_of",
+    "print_table", "say",
 ]  # fmt: skip
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -67,7 +67,7 @@ def need(path: Path, part: str) -> None:
     """
     note = read_pruned(path)
     if note and any(part in (name, name.split("/")[0]) for name in note.removed):
-        raise ValueError(f"{path} was {note.told}: its {part.split('.')[0]} is not kept")
+        raise ValueError(f"{path} was {note.told}: {part} is not kept")
 
 
 def page_of(verbose: bool = False) -> Page:
