@@ -7,12 +7,26 @@ import sys
 from collections.abc import Sequence
 
 from hullcheck import __version__
-from hullcheck.commands import audit, controls, merge, replay, report, sudoers, verify, waive
+from hullcheck.commands import (
+    audit,
+    controls,
+    diff,
+    history,
+    merge,
+    prune,
+    replay,
+    report,
+    sudoers,
+    verify,
+    waive,
+)
 from hullcheck.run.options import UsageError
 
 __all__ = ["main", "parser"]
 
-COMMANDS = (audit, controls, report, merge, replay, verify, waive, sudoers)
+COMMANDS = (
+    audit, report, diff, history, controls, merge, replay, verify, prune, waive, sudoers,
+)  # fmt: skip
 """In the order of ``--help``."""
 
 EXAMPLES = """\
@@ -23,6 +37,8 @@ examples:
   hullcheck controls --benchmark cis-docker-1.8.0   what is covered
   hullcheck controls --privileges                   what can be decided without root
   hullcheck verify reports/latest --signers FILE    is it as it was, and who says so
+  hullcheck diff --last                             what changed since the run before
+  hullcheck history --host web1                     since when what fails there, what flaps
   hullcheck report reports/latest -v                an earlier run's table, with the evidence
   hullcheck sudoers --user audit                    what a host must allow for --sudo
 

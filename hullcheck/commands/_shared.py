@@ -11,12 +11,18 @@ from typing import TypeAlias
 
 from hullcheck.benchmarks import Benchmark
 from hullcheck.report.acceptances import odd_acceptances
+from hullcheck.report.page import Page
 from hullcheck.report.source import Source
 from hullcheck.report.table import render
+from hullcheck.report.text import safe
 from hullcheck.run.directory import read_evidence, read_run, read_verdicts
+from hullcheck.run.pruned import read_pruned
 from hullcheck.verdict import Run, Status
 
-__all__ = ["Commands", "add_directory", "add_verbose", "command", "exit_code", "print_table"]
+__all__ = [
+    "Commands", "add_directory", "add_verbose", "command", "exit_code", "need", "page_of",
+    "print_table", "say",
+]  # fmt: skip
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What argparse's ``add_subparsers`` returns."""
@@ -52,6 +58,28 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true",
         help="show expected and observed values and the commands that they rest on",
     )  # fmt: skip
+
+
+def need(path: Path, part: str) -> None:
+    """Refuse a run of which retention took a part out: ``verdicts.jsonl`` or ``evidence``.
+
+    :raises ValueError: it did; or its note of that is damaged.
+    """
+    note = read_pruned(path)
+    if note and any(part in (name, name.split("/")[0]) for name in note.removed):
+        raise ValueError(f"{path} was {note.told}: {part} is not kept")
+
+
+def page_of(verbose: bool = False) -> Page:
+    """Return how to print on this standard output."""
+    terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size((100, 24)).columns if terminal else 100
+    return Page(max(columns, 72), terminal, verbose)
+
+
+def say(told: str) -> None:
+    """Tell a person something beside what was asked for."""
+    print(f"hullcheck: {safe(told)}", file=sys.stderr)
 
 
 def print_table(directory: Path, benchmark: Benchmark, verbose: bool) -> None:

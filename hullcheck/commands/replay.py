@@ -12,6 +12,7 @@ from hullcheck.commands._shared import (
     add_verbose,
     command,
     exit_code,
+    need,
     print_table,
 )
 from hullcheck.report.publish import Publication
@@ -38,6 +39,7 @@ def declare(commands: Commands) -> None:
 def _replay(options: argparse.Namespace) -> int:
     try:
         benchmark = benchmarks.load_benchmark(options.benchmark)
+        need(options.directory, "evidence")
         judged = {each["id"] for each in read_document(options.directory)["controls"]}
         known = catalogue.all_controls().values()
         controls = [each for each in known if options.all or each.id in judged]

@@ -8,7 +8,14 @@ import tempfile
 from pathlib import Path
 
 from hullcheck import benchmarks
-from hullcheck.commands._shared import Commands, add_directory, add_verbose, command, print_table
+from hullcheck.commands._shared import (
+    Commands,
+    add_directory,
+    add_verbose,
+    command,
+    need,
+    print_table,
+)
 from hullcheck.report.formats import FORMATS, MissingExtra, write
 from hullcheck.report.source import Source
 from hullcheck.run.options import DEFAULT_BENCHMARK, UsageError
@@ -38,6 +45,9 @@ def declare(commands: Commands) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     try:
+        need(options.directory, "verdicts.jsonl")
+        if options.verbose:
+            need(options.directory, "evidence")
         if options.format:
             _write(options.format, Source(options.directory), options.output)
             return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from hullcheck.report.acceptances import odd_acceptances
 from hullcheck.report.formats import FORMATS, MissingExtra, needed, write
 from hullcheck.report.source import Source
 from hullcheck.report.table import render
+from hullcheck.report.text import safe
 from hullcheck.run.directory import read_run, read_verdicts, replace_text
+from hullcheck.run.index import remember
 from hullcheck.run.options import UsageError
 from hullcheck.run.seal import SealError, seal
 
@@ -34,7 +37,7 @@ class Publication:
     key: str | None = None
 
     def publish(self, path: Path) -> None:
-        """Write the reports of a finished run into its directory, and seal it.
+        """Write the reports of a finished run into its directory, seal it, and index it.
 
         :raises UsageError: it could not be signed; all else is there.
         """
@@ -48,6 +51,8 @@ class Publication:
             seal(path, self.key)
         except SealError as error:
             raise UsageError(str(error)) from error
+        if told := remember(path):
+            print(f"hullcheck: {safe(told)}", file=sys.stderr)
 
 
 def add_publishing(add: Callable[..., Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hullcheck.run.directory import read_document, read_verdicts
+from hullcheck.run.pruned import read_pruned
 from hullcheck.transport.recording import load
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Verdict
@@ -68,9 +69,15 @@ class Source:
         return read_verdicts(self.path)
 
     def recording(self, host: str) -> list[Evidence]:
-        """Return the recording of a host; empty if it has none."""
+        """Return the recording of a host; empty if it has none, or retention took it out."""
         places = {each["name"]: each["recording"] for each in self.hosts}
-        return load(self.path / places[host]) if places.get(host) else []
+        kept = places.get(host) and places[host] not in self._pruned
+        return load(self.path / places[host]) if kept else []
+
+    @cached_property
+    def _pruned(self) -> frozenset[str]:
+        note = read_pruned(self.path)
+        return frozenset(note.removed if note else ())
 
 
 def _control(given: dict[str, Any]) -> ControlText:

@@ -88,7 +88,7 @@ def seal(path: Path, key: str | None = None) -> None:
     lines = (f"{digest_of(each)}  {each.relative_to(path).as_posix()}\n" for each in files(path))
     replace_text(path / SUMS, "".join(lines).rstrip("\n"))
     if key is not None:
-        sign(path, key)
+        sign(path / SUMS, key)
 
 
 def files(path: Path) -> Iterator[Path]:
@@ -118,12 +118,12 @@ def read_sums(path: Path) -> dict[str, str]:
     return found
 
 
-def sign(path: Path, key: str) -> None:
-    """Sign the checksums of a run. :raises SealError: ssh-keygen does not."""
+def sign(file: Path, key: str) -> None:
+    """Sign a file, beside it: ``FILE.sig``. :raises SealError: ssh-keygen does not."""
     place = Path(key).expanduser()
     if not place.is_file():
         raise SealError(f"--sign {key}: there is no such file; name a key as ssh-keygen made it")
-    argv = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(place), str(path / SUMS)]
+    argv = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(place), str(file)]
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
@@ -132,7 +132,7 @@ def sign(path: Path, key: str) -> None:
         raise SealError("--sign needs ssh-keygen of OpenSSH 8.2 or newer; install it") from None
     except subprocess.TimeoutExpired:
         raise SealError(f"--sign {key}: the key did not sign within {SECONDS} seconds") from None
-    if done.returncode or not (path / SIGNATURE).exists():
+    if done.returncode or not file.with_name(f"{file.name}.sig").exists():
         raise SealError(f"--sign {key}: {_said((done.stderr, done.stdout))}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from hullcheck.catalogue import all_controls
 from hullcheck.catalogue import digest as controls_digest
 from hullcheck.run.directory import read_document, read_run, recording_name
+from hullcheck.run.pruned import NOTE, NOTE_SIGNATURE, Pruned, read_pruned
 from hullcheck.run.replay import replay
 from hullcheck.run.seal import (
     NAMESPACE,
@@ -25,7 +26,7 @@ from hullcheck.run.seal import (
 )
 from hullcheck.verdict import Run
 
-__all__ = ["Check", "verify"]
+__all__ = ["Check", "checksums", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,14 @@ def verify(path: Path, signers: Path | None = None, *, judge: bool = True) -> li
     try:
         document = read_document(path)
         read_run(path)
+        note = read_pruned(path)
     except ValueError as error:
         return [Check("run", False, str(error))]
-    checks = [*_checksums(path), *_signature(path, signers), *_chain(path, document["run"])]
+    checks = [*checksums(path), _signature(path, signers)]
+    checks += [_retention(path, note, signers)] if note else []
+    checks += _chain(path, document["run"], signers)
+    if note:
+        return [*checks, Check("verdicts", None, f"cannot be judged again: {note.told}")]
     hosts = list(_hosts(path))
     if judge and all(each.good for each in hosts):
         judged = list(_judged(path, document))
@@ -58,7 +64,12 @@ def verify(path: Path, signers: Path | None = None, *, judge: bool = True) -> li
     return [*checks, *hosts, *judged]
 
 
-def _checksums(path: Path) -> Iterator[Check]:
+def checksums(path: Path) -> Iterator[Check]:
+    """Check that the files of a run directory are those that were sealed, as they were.
+
+    :raises ValueError: a note of retention is there, and is damaged.
+    """
+    note = read_pruned(path)
     try:
         wanted = read_sums(path / SUMS)
     except FileNotFoundError:
@@ -68,7 +79,11 @@ def _checksums(path: Path) -> Iterator[Check]:
         yield Check("checksums", False, str(error))
         return
     there = {each.relative_to(path).as_posix(): each for each in files(path)}
-    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - there.keys())]
+    removed: set[str] = set()
+    if note:
+        there = {name: at for name, at in there.items() if name not in (NOTE, NOTE_SIGNATURE)}
+        removed = wanted.keys() & set(note.removed) - there.keys()
+    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - there.keys() - removed)]
     wrong += [f"{name} is in no checksum" for name in sorted(there.keys() - wanted.keys())]
     wrong += [
         f"{name} was changed"
@@ -78,40 +93,54 @@ def _checksums(path: Path) -> Iterator[Check]:
     for each in wrong:
         yield Check("checksums", False, each)
     if not wrong:
-        yield Check("checksums", True, f"{len(wanted)} files are as they were sealed")
+        pruned = f", {len(removed)} more were pruned" if removed else ""
+        yield Check("checksums", True, f"{len(there)} files are as they were sealed{pruned}")
 
 
-def _signature(path: Path, signers: Path | None) -> Iterator[Check]:
-    signature = path / SIGNATURE
-    if not signature.exists():
-        if signers:
-            yield Check("signature", False, f"there is no {SIGNATURE}")
-        else:
-            yield Check("signature", None, "the run is not signed")
-        return
+def _signature(path: Path, signers: Path | None) -> Check:
+    if (path / SIGNATURE).exists():
+        return Check("signature", *_signed(path / SUMS, signers))
+    if signers:
+        return Check("signature", False, f"there is no {SIGNATURE}")
+    return Check("signature", None, "the run is not signed")
+
+
+def _retention(path: Path, note: Pruned, signers: Path | None) -> Check:
+    """Check who says that it was retention that took something out of a run."""
+    if (path / NOTE_SIGNATURE).exists():
+        good, told = _signed(path / NOTE, signers)
+        return Check("retention", good, f"{note.told}: {told}")
+    if signers or (path / SIGNATURE).exists():
+        told = (
+            f"says that it was {note.told}, but nobody signed that: anybody could have written it"
+        )
+        return Check("retention", False, told)
+    return Check("retention", None, f"{note.told}; the note is not signed")
+
+
+def _signed(file: Path, signers: Path | None) -> tuple[bool | None, str]:
+    """Return whether a file's signature is good, and what is to be told of it."""
+    signature = str(file.with_name(f"{file.name}.sig"))
     if signers is None:
-        done = _keygen(path, "check-novalidate", "-s", str(signature))
-        told = "sound, but by whom is not known: name the allowed signers with --signers FILE"
-        yield Check("signature", None if done.returncode == 0 else False,
-                    told if done.returncode == 0 else "does not fit SHA256SUMS")  # fmt: skip
-        return
+        done = _keygen(file, "check-novalidate", "-s", signature)
+        if done.returncode:
+            return False, f"does not fit {file.name}"
+        return None, "sound, but by whom is not known: name the allowed signers with --signers FILE"
     if not signers.is_file():
         raise ValueError(f"--signers {signers}: there is no such file")
-    given = ("-s", str(signature), "-f", str(signers))
-    named = _keygen(path, "find-principals", *given)
+    given = ("-s", signature, "-f", str(signers))
+    named = _keygen(file, "find-principals", *given)
     who = named.stdout.splitlines()[0].strip() if named.stdout.strip() else ""
-    done = _keygen(path, "verify", "-I", who, *given) if who else named
+    done = _keygen(file, "verify", "-I", who, *given) if who else named
     if who and done.returncode == 0:
-        yield Check("signature", True, f"by {who}")
-    else:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        why = said[-1] if said else "no reason given"
-        yield Check("signature", False, f"not by anybody in {signers}: {why}")
+        return True, f"by {who}"
+    said = (done.stderr or done.stdout).strip().splitlines()
+    why = said[-1] if said else "no reason given"
+    return False, f"not by anybody in {signers}: {why}"
 
 
-def _keygen(path: Path, action: str, *args: str) -> subprocess.CompletedProcess[str]:
-    sums = path / SUMS
-    data = sums.read_bytes() if sums.exists() else b""
+def _keygen(file: Path, action: str, *args: str) -> subprocess.CompletedProcess[str]:
+    data = file.read_bytes() if file.exists() else b""
     argv = ["ssh-keygen", "-Y", action, "-n", NAMESPACE, *args]
     try:
         done = subprocess.run(argv, input=data, capture_output=True, timeout=60, check=False)
@@ -121,7 +150,7 @@ def _keygen(path: Path, action: str, *args: str) -> subprocess.CompletedProcess[
     return subprocess.CompletedProcess(argv, done.returncode, out, err)
 
 
-def _chain(path: Path, run: dict[str, Any]) -> Iterator[Check]:
+def _chain(path: Path, run: dict[str, Any], signers: Path | None) -> Iterator[Check]:
     """Check that the run before is the one that was there; beside it, if it is kept there."""
     said, kept = run["previous"], previous_file(path)
     if said is None and kept is None:
@@ -135,12 +164,31 @@ def _chain(path: Path, run: dict[str, Any]) -> Iterator[Check]:
     same = [each for each in beside.values() if digest_of(each / SUMS) == digest_of(copy)]
     if same:
         yield Check("chain", True, f"the run before is {name}, beside it in {same[0].name}")
+        yield from _kept(same[0], name, signers)
     elif any(_id(each) == name for each in beside.values()):
         yield Check("chain", False, f"the run before, {name}, is not as it was")
     elif any(_id(each) < name for each in beside.values()):
         yield Check("chain", False, f"the run before, {name}, was taken out from between others")
     else:
         yield Check("chain", None, f"the run before, {name}, is not kept beside it")
+
+
+def _kept(path: Path, name: str, signers: Path | None) -> Iterator[Check]:
+    """Check, of the run before, that what is missing of it was taken out by retention."""
+    try:
+        note = read_pruned(path)
+    except ValueError as error:
+        yield Check("retention", False, str(error))
+        return
+    if note:
+        check = _retention(path, note, signers)
+        yield Check(
+            "retention",
+            check.good,
+            f"the run before, {name}, was {check.told}"
+            if check.good is not False
+            else f"the run before, {name}, {check.told}",
+        )
 
 
 def _runs_beside(path: Path) -> Iterator[Path]:

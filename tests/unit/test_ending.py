@@ -12,7 +12,7 @@ from hullcheck.cli import main
 from hullcheck.commands._ending import ending
 from hullcheck.run.earlier import last_audits
 from hullcheck.run.options import UsageError
-from tests.unit.nights import CRITICAL, HIGH, MEDIUM, night
+from tests.unit.november import CRITICAL, HIGH, MEDIUM, night
 
 LOST = "unreachable: no route"
 

@@ -15,7 +15,7 @@ from hullcheck.report.formats import write
 from hullcheck.report.source import Source
 from hullcheck.report.text import safe
 from tests.unit.hostile import NASTY, hostile_run
-from tests.unit.nights import HIGH, MEDIUM, night
+from tests.unit.november import HIGH, MEDIUM, night
 
 ALERTS = Path(__file__).parents[2] / "docs" / "examples" / "alerts.yml"
 LOST = "unreachable: no route"

@@ -12,7 +12,7 @@ from hullcheck.report.formats import write
 from hullcheck.report.source import Source
 from hullcheck.report.text import width
 from tests.unit.hostile import NASTY, hostile_run
-from tests.unit.nights import CRITICAL, HIGH, MEDIUM, night
+from tests.unit.november import CRITICAL, HIGH, MEDIUM, night
 
 GOOD = {HIGH: "pass"}
 

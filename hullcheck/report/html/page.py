@@ -41,6 +41,7 @@ def render(view: View) -> str:
         names=[host.name for host in view.hosts],
         total=pictures.bar(view.source.totals),
         areas={area: pictures.bar(counts) for area, counts in view.areas.items()},
+        trend=pictures.trend(view.before),
         matrix=pictures.matrix(worst_hosts, telling),
         shown_hosts=len(worst_hosts),
     )

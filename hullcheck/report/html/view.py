@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from hullcheck.control import AREAS, SEVERITIES
 from hullcheck.report.acceptances import Acceptance, review
 from hullcheck.report.source import ControlText, Source
 from hullcheck.report.text import safe, shown
+from hullcheck.run.heads import Head
+from hullcheck.run.index import alike_until
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Finding, Status, Verdict, worst
 
@@ -30,6 +33,8 @@ ORDER = tuple(Status(each) for each in (
 """The statuses, what needs somebody first."""
 
 NEEDING = ORDER[:5]
+NIGHTS = 30
+"""Runs in the picture of the trend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,10 @@ class ControlView:
 
 @dataclass(slots=True)
 class View:
-    """Everything on the page."""
+    """Everything on the page.
+
+    :param before: the last runs of the same hosts and controls, this one last.
+    """
 
     source: Source
     hosts: list[HostView]
@@ -104,6 +112,7 @@ class View:
     evidence: dict[int, str]
     left_out: int
     limits: Limits
+    before: list[Head]
 
     @property
     def areas(self) -> dict[str, Counter[str]]:
@@ -142,8 +151,17 @@ def gather(source: Source, limits: Limits = LIMITS) -> View:
     ordered = sorted((each for each in controls.values() if each.counts), key=_rank)
     accepted = [_acceptance(each) for each in review(source)]
     return View(
-        source, hosts, ordered, _benchmarks(ordered), accepted, evidence, left_out, limits
+        source, hosts, ordered, _benchmarks(ordered), accepted, evidence, left_out, limits,
+        _before(source),
     )  # fmt: skip
+
+
+def _before(source: Source) -> list[Head]:
+    """Return the runs of the trend; none where they cannot be read: they are other runs' matter."""
+    try:
+        return alike_until(source.path, NIGHTS)
+    except (OSError, ValueError, sqlite3.Error):
+        return []
 
 
 def _acceptance(each: Acceptance) -> list[str]:
