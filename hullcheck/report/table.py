@@ -16,7 +16,7 @@ from hullcheck.benchmarks import UNCONFIRMED, Benchmark, Item
 from hullcheck.catalogue import all_controls
 from hullcheck.control import Control
 from hullcheck.report.coverage import unconfirmed_note
-from hullcheck.report.matrix import fleet
+from hullcheck.report.matrix import Tally, fleet
 from hullcheck.report.page import GOOD, Page, badness, cell, column, severity_rank, tabulated
 from hullcheck.report.text import safe, shown, unpadded, width
 from hullcheck.transport.want import Evidence
@@ -66,10 +66,11 @@ def render(
     known = all_controls() if controls is None else controls
     detailed = verbose or len(run.hosts) <= _DETAILED
     judged: dict[str, dict[str, Verdict]] = {}
+    tally = Tally()
     for each in verdicts:
-        # Of a fleet, only the statuses are kept: memory must not grow with its findings.
-        kept = each if detailed else Verdict(each.host, each.control, each.status, "")
-        judged.setdefault(each.host, {})[each.control] = kept
+        tally.add(each)
+        if detailed:
+            judged.setdefault(each.host, {})[each.control] = each
     hosts = sorted(run.hosts, key=badness)
     lost = _lost(hosts, page)
     parts = [*lost]
@@ -80,7 +81,7 @@ def render(
             if found or len(hosts) == 1:
                 parts += _host(host, found, benchmark, known, page, recording, len(hosts) > 1)
     if len(hosts) > 1:
-        parts += fleet(hosts, judged, known, page)
+        parts += fleet(hosts, tally, judged, known, page)
         parts += lost
     elif hosts:
         parts += _glance(judged.get(hosts[0].name, {}), benchmark, known, page)
