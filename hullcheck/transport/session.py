@@ -15,6 +15,9 @@ Value = TypeVar("Value")
 ROUNDS = 30
 """More rounds than any chain of questions needs; what is still open is asked one by one."""
 
+HELD = 64 * 1024 * 1024
+"""Bytes that are kept of one host in all: many are audited at once."""
+
 Redactor = Callable[[Evidence], Evidence]
 
 
@@ -76,6 +79,7 @@ class Session:
         self.gathering = False
         self.rounds = 0
         self.late = 0
+        self._held = 0
         self._redact = redact
         self._lines: dict[str, int] = {}
         self._noted: dict[str, Want] = {}
@@ -148,7 +152,15 @@ class Session:
         unique = list({each.command: each for each in wants}.values())
         for evidence in self.wire.perform(unique):
             self._lines[evidence.command] = len(self.recording)
-            self.recording.append(replace(self._redact(evidence), round=self.rounds))
+            kept = self._redact(self._bounded(evidence))
+            self.recording.append(replace(kept, round=self.rounds))
+
+    def _bounded(self, evidence: Evidence) -> Evidence:
+        self._held += len(evidence.stdout) + len(evidence.stderr)
+        if self._held <= HELD:
+            return evidence
+        told = f"the host gave more than {HELD} bytes in all"
+        return replace(evidence, exit=None, stdout=b"", stderr=b"", trouble=told)
 
     def _answer(self, asked: Want) -> Answer:
         line = self._lines[asked.command]

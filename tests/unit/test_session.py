@@ -125,3 +125,26 @@ def test_closing_closes_the_wire_and_keeps_what_is_known(session: Session, wire:
     session.close()
     assert wire.closed
     assert session.ask(want("a"))[0].text == "a"
+
+
+def test_a_host_that_gives_too_much_in_all_gives_no_more_answers(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had given before stands."""
+    monkeypatch.setattr("hullcheck.transport.session.HELD", 40)
+    first, *_ = session.ask(want("short"))
+    much, later = session.ask(want("x" * 50), want("short too"))
+    assert (first.text, later.trouble) == (
+        "short",
+        "short too: the host gave more than 40 bytes in all",
+    )
+    with pytest.raises(CannotAnswer, match="more than 40 bytes in all"):
+        _ = much.text
+    assert sum(len(each.stdout) for each in session.recording) == 5
+
+
+def test_answers_of_questions_come_back_in_their_order(session: Session) -> None:
+    def late() -> str:
+        return session.ask(want(session.ask(want("a"))[0].text * 2))[0].text
+
+    assert session.gather([late, lambda: session.ask(want("b"))[0].text]) == ["aa", "b"]
