@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,12 +53,15 @@ def evidence() -> tuple[Evidence, ...]:
 class Whole(Session):
     """The session of the recording, all judged once; then with one line spoilt, again and again."""
 
-    def __init__(self) -> None:
-        super().__init__(Replay(evidence()))
-        self.preload(evidence())
+    def __init__(self, recording: Sequence[Evidence]) -> None:
+        super().__init__(Replay(recording))
+        self.preload(recording)
         self.host = host_of(self, "populated", "recording")
         started = datetime.fromtimestamp(evidence()[0].started, UTC)
         self.site = Site("populated", started=started)
+
+    def keep(self) -> None:
+        """Judge all controls, and keep what was made of the evidence."""
         self.verdicts = self.judged(all_controls().values())
         # What else is remembered may rest on an answer that was asked for before.
         facts = {key: each for key, each in self._memory.items() if key[0] in ("provider", "fact")}
@@ -83,7 +86,9 @@ class Whole(Session):
 
 @functools.cache
 def whole() -> Whole:
-    return Whole()
+    made = Whole(evidence())
+    made.keep()
+    return made
 
 
 def true_verdicts() -> dict[str, Verdict]:
@@ -137,6 +142,13 @@ def test_the_recording_has_faults_to_hide() -> None:
     assert statuses.count(Status.FAIL) > 70
     assert statuses.count(Status.ERROR) == 0
     assert statuses.count(Status.UNKNOWN) < 4
+
+
+def test_what_is_kept_changes_no_verdict() -> None:
+    for line, controls in list(consulting().items())[::20]:
+        spoilt = SPOILT["mute"](evidence()[line])
+        anew = Whole((*evidence()[:line], spoilt, *evidence()[line + 1 :]))
+        assert whole().spoilt(line, spoilt, controls) == anew.judged(controls)
 
 
 @pytest.mark.parametrize("way", SPOILT)

@@ -86,7 +86,8 @@ def test_a_name_with_newlines_blinds_nobody():
     answers = {asked: (0, rows)}
     cgroups = "".join(f"{pid}/cgroup:0::/\n" for pid in (1, 7))
     times = stat(1) + "7/stat:7 (a\nstat:btime 1\n"
-    found = processes(host(status(1) + status(7), times=times, cgroup=cgroups, **answers))
+    spaces = "1/ns/pid 4:10\n7/ns/pid 4:10\n"
+    found = processes(host(status(1) + status(7), cgroups, times, spaces, **answers))
     assert found.get(7).started == processes(host(status(1), times=stat(1) + "stat:btime 1\n",
                                                   cgroup=cgroups)).get(1).started  # fmt: skip
 

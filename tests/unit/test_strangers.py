@@ -280,7 +280,8 @@ def test_a_pid_in_a_state_that_is_another_process_by_now():
 
 
 def test_without_root_there_may_be_more():
-    refused = (123, "1/ns/mnt 4:1\n", "stat: cannot stat '90/ns/mnt': Permission denied\n")
+    seen = "1/ns/mnt 4:1\n50/ns/mnt 4:1\n100/ns/mnt 4:2\n"
+    refused = (123, seen, "stat: cannot stat '90/ns/mnt': Permission denied\n")
     answers = {SPACES.command: refused}
     host = fake_host([inspect("app", 100)], Fake(100, APP), LATER, answers=answers)
     told = findings(registered, host)
