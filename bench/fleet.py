@@ -123,7 +123,7 @@ def table(figures: dict[str, Any]) -> str:
             f"{each['cpu per host']:.3f} s",
             f"{each['server cpu per host']:.3f} s",
             f"{each['memory']} MB",
-            "+".join(map(str, each["highest"])),
+            highest(each["highest"]),
             {True: "yes", False: "NO"}.get(each.get("whole"), ""),
         ]
         for each in every
@@ -134,6 +134,14 @@ def table(figures: dict[str, Any]) -> str:
     if "ratio" in figures:
         lines.append(f"against plain testinfra: {figures['ratio']}x the hosts per second")
     return "\n".join(lines)
+
+
+def highest(each: list[int]) -> str:
+    """Return the most of each process: the parent's, and the range of its workers'."""
+    parent, *workers = each
+    if len(workers) < 3:
+        return " + ".join(map(str, each))
+    return f"{parent} + {len(workers)} of {min(workers)} to {max(workers)}"
 
 
 def main() -> None:
