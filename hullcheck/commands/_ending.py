@@ -16,7 +16,7 @@ from hullcheck.report import prometheus
 from hullcheck.report.source import Source
 from hullcheck.report.text import safe
 from hullcheck.run.directory import RunDirectory
-from hullcheck.run.earlier import known_before
+from hullcheck.run.earlier import FAILING, known_before
 from hullcheck.run.options import UsageError
 from hullcheck.verdict import Run, Status, Verdict
 
@@ -109,7 +109,7 @@ class Ending:
             names = _named(known.strangers)
             told = f"no earlier audit of {names} is beside this one: all that fails there is new"
             print(f"hullcheck: --fail-on new: {told}", file=sys.stderr)
-        for verdict in source.verdicts():
+        for verdict in source.verdicts(FAILING):
             if verdict.status is not Status.FAIL:
                 continue
             grave = source.controls[verdict.control].severity in GRAVE

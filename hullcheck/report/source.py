@@ -64,9 +64,12 @@ class Source:
         """The controls that were judged, by id."""
         return {each["id"]: _control(each) for each in self.document["controls"]}
 
-    def verdicts(self) -> Iterator[Verdict]:
-        """Yield the verdicts, in the order they were written: host by host."""
-        return read_verdicts(self.path)
+    def verdicts(self, holding: str = "") -> Iterator[Verdict]:
+        """Yield the verdicts, in the order they were written: host by host.
+
+        :param holding: only those whose lines hold this.
+        """
+        return read_verdicts(self.path, holding)
 
     def recording(self, host: str) -> list[Evidence]:
         """Return the recording of a host; empty if it has none, or retention took it out."""

@@ -16,7 +16,7 @@ from hullcheck.control import SEVERITIES
 from hullcheck.report.source import Source
 from hullcheck.report.text import safe, width, wrap
 from hullcheck.run.directory import read_run
-from hullcheck.run.earlier import Known, known_before
+from hullcheck.run.earlier import FAILING, Known, known_before
 from hullcheck.verdict import Status
 
 __all__ = ["COLUMNS", "LINES", "lines", "plain", "write"]
@@ -51,7 +51,7 @@ def lines(source: Source) -> list[str]:
     known = known_before(source.path, read_run(source.path))
     failing: dict[str, set[str]] = defaultdict(set)
     new: dict[str, set[str]] = defaultdict(set)
-    for verdict in source.verdicts():
+    for verdict in source.verdicts(FAILING):
         if verdict.status is Status.FAIL:
             failing[verdict.control].add(verdict.host)
             if known.is_new(verdict):

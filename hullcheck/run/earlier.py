@@ -9,10 +9,13 @@ from pathlib import Path
 from hullcheck.run.directory import read_run, read_verdicts
 from hullcheck.verdict import HostRecord, Run, Status, Verdict
 
-__all__ = ["Known", "earlier", "known_before", "last_audits"]
+__all__ = ["FAILING", "Known", "earlier", "known_before", "last_audits"]
 
 FURTHEST = 100
 """How many runs are looked back: hosts that were last audited before that are as if never."""
+
+FAILING = f'"{Status.FAIL}"'
+"""What the line of a verdict holds that fails, whatever else it holds."""
 
 _ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]+")
 
@@ -97,7 +100,7 @@ def known_before(path: Path, run: Run) -> Known:
         here = {_who(host) for host in _whole(other.hosts)} & wanted
         if here:
             names = {name for name, _ in here}
-            for verdict in read_verdicts(place):
+            for verdict in read_verdicts(place, FAILING):
                 if verdict.host in names:
                     fails.update(_fails(verdict))
         wanted -= here
