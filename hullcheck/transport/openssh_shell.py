@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hullcheck.transport.batch import Lost, Sink
+from hullcheck.transport.doors import door
 from hullcheck.transport.local import Program
 from hullcheck.transport.openssh_log import explain
 from hullcheck.transport.paramiko_link import AUTH_SECONDS, CONNECT_SECONDS
@@ -58,7 +59,8 @@ class OpenSSHShell:
         self._directory = Path(tempfile.mkdtemp(prefix="hc-", dir=short))
         self._end = weakref.finalize(self, _end, self._directory)
         try:
-            self._connect()
+            with door(self._hops):
+                self._connect()
         except BaseException:
             self.close()
             raise

@@ -11,6 +11,7 @@ import time
 import paramiko
 
 from hullcheck.transport.batch import Lost, Sink
+from hullcheck.transport.doors import door
 from hullcheck.transport.paramiko_link import Link
 from hullcheck.transport.ssh_config import resolve, route
 from hullcheck.transport.sudo import Gate, Sudo
@@ -43,7 +44,8 @@ class ParamikoShell:
             return
         self.close()
         hops = route(resolve(self._target))
-        self._link = Link(hops, self._timeout, self._target.password)
+        with door(hops):
+            self._link = Link(hops, self._timeout, self._target.password)
 
     def close(self) -> None:
         """Close the connection, and those it goes through."""
