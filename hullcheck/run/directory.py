@@ -152,9 +152,19 @@ def pack(
     record: HostRecord, verdicts: Iterable[Verdict], evidence: Iterable[Evidence]
 ) -> PackedHost:
     """Return a host's outcome as it is written."""
-    lines = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in verdicts)
+    lines = "".join(json.dumps(_document(each), ensure_ascii=False) + "\n" for each in verdicts)
     recording = dumps(evidence) if record.recording else b""
     return PackedHost(record, lines.encode("utf-8", "backslashreplace"), recording)
+
+
+def _document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON data: asdict would copy all of it."""
+    findings = [{**_fields(each), "object": _fields(each.object)} for each in verdict.findings]
+    return {**_fields(verdict), "findings": findings}
+
+
+def _fields(thing: Verdict | Finding | Object) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in thing.__slots__}
 
 
 def _append(path: Path, data: bytes) -> None:
