@@ -85,6 +85,7 @@ class Session:
         self._noted: dict[str, Want] = {}
         self._open: list[Consulted] = []
         self._memory: dict[Hashable, _Remembered] = {}
+        self._stuck: dict[Hashable, Callable[[], object]] = {}
 
     def preload(self, evidence: Iterable[Evidence]) -> None:
         """Know a recording from the start; its line numbers stay what they are."""
@@ -135,12 +136,14 @@ class Session:
                     break
         finally:
             self.gathering = False
+            self._stuck.clear()
         return [
             answers[number] if number in answers else question()
             for number, question in enumerate(questions)
         ]
 
     def _fetch(self) -> bool:
+        self._stuck.clear()
         noted, self._noted = self._noted, {}
         missing = [each for each in noted.values() if each.command not in self._lines]
         if missing:
@@ -184,15 +187,26 @@ class Session:
             self._consult(consulted.lines)
 
     def recall(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """Compute something once; later calls consult the same evidence and do no work."""
+        """Compute something once; later calls consult the same evidence and do no work.
+
+        What waits for an answer waits until the next round: until then nothing new is known.
+
+        :raises Pending: gathering, and an answer is not known yet.
+        """
         known = self._memory.get(key)
         if known is None:
+            if key in self._stuck:
+                raise Pending
             with self.consulting() as consulted:
                 value, error = None, None
                 try:
                     value = compute()
                 except Exception as raised:
                     error = raised
+                except Pending:
+                    # It is kept, so that what an id in the key stands for stays alive.
+                    self._stuck[key] = compute
+                    raise
             known = self._memory[key] = _Remembered(value, error, consulted.lines)
         else:
             self._consult(known.lines)
