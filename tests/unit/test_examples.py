@@ -155,6 +155,43 @@ def test_shards_and_merge_are_of_one_size() -> None:
     assert sizes == {jobs[0]["spec"]["completions"]} == {8}
 
 
+def test_the_shards_scripts_make_one_run(tmp_path: Path) -> None:
+    """The pods' scripts as they stand, on hosts that refuse: a lost pod goes on, none is missed."""
+    (tmp_path / "bin").mkdir()
+    shim = tmp_path / "bin" / "hullcheck"
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m hullcheck "$@"\n')
+    shim.chmod(0o755)
+    (tmp_path / "ssh_config").write_text("")
+    names = ", ".join(f"web{number}: {{address: 127.0.0.1, port: 1}}" for number in range(3))
+    (tmp_path / "inventory.yml").write_text(f"hosts: {{{names}}}\n")
+    documents = yaml.safe_load_all((FOLDER / "kubernetes-shards.yml").read_text())
+    audit, merge = [
+        pod["containers"][0]["args"][0]
+        .replace("/etc/hullcheck", str(tmp_path))
+        .replace("/runs/all", str(tmp_path / "all"))
+        for each in documents
+        for pod in specs(each)
+    ]
+
+    def run(script: str, index: int) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{shim.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "SHARDS": "2",
+            "RUN": str(tmp_path / "run"), "JOB_COMPLETION_INDEX": str(index),
+        }  # fmt: skip
+        return subprocess.run(["/bin/sh", "-c", script], env=environment, capture_output=True,
+                              text=True, check=False, timeout=120)  # fmt: skip
+
+    for index in range(2):
+        done = run(audit, index)
+        assert done.returncode == 0, done.stderr
+    done = run(merge, 0)
+    assert done.returncode == 3, done.stderr
+    assert "3 hosts lost" in done.stderr
+    assert "3 of 3 hosts lost" in (tmp_path / "all" / "tonight" / "summary.txt").read_text()
+    (tmp_path / "inventory.yml").write_text("hosts: 5\n")
+    assert run(audit, 0).returncode == 1, "no audit is no success"
+
+
 @pytest.mark.parametrize("name", sorted(each.name for each in FOLDER.glob("*.sh")))
 def test_scripts_are_posix(name: str) -> None:
     subprocess.run(["dash", "-n", FOLDER / name], check=True)
