@@ -54,8 +54,8 @@ _BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
 
 _ALONE = re.compile(
     r"(?:[a-z_]+=[\w./:-]* )*"
-    r"(?:cat|docker|find|getent|getfacl|grep|head|ls|readlink|stat|systemctl|uname)"
-    r"(?: (?:'[^']*'|[\w./@:+,=%-]+))*",
+    r"(?:awk|cat|docker|dpkg-query|find|getent|getfacl|grep|head|id|ls|readlink|stat|systemctl|uname)"
+    r"(?: (?:'[^']*'|(?:[\w./@:+,=%*?!\[\]-]|\\[()])+))*",
     re.ASCII | re.IGNORECASE,
 )
 

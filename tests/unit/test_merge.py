@@ -11,7 +11,7 @@ import pytest
 from hullcheck.transport import Evidence, Session, Want, read, want
 from hullcheck.transport.batch import Batch
 from hullcheck.transport.local import LocalShell
-from hullcheck.transport.merge import jobs
+from hullcheck.transport.merge import jobs, single
 
 COMMANDS = [
     "stat -c '%a %u %g %s %F' -- %s",
@@ -108,3 +108,35 @@ def test_an_unmergeable_batch_is_answered_all_the_same(tmp_path: Path) -> None:
     session.close()
     assert "gave more than" in big.trouble
     assert small.text == "small"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("stat -c '%N' /proc/[0-9]/exe", True),
+        ("grep -H '' -- /etc/host* /nowhere/*", True),
+        (r"find /etc -maxdepth 1 ! -type l \( -name 'host*' -o -name x \)", True),
+        ("awk '/^root:/ { print $1 \"; exit\" }' /etc/passwd", True),
+        ("id -u", True),
+        ("dpkg-query -W -f '${Package}\\n' no-such-package", True),
+        ("cat /etc/hosts; exit", False),
+        ("cat /etc/hosts | cat", False),
+        ("cat $HOME", False),
+        ("cat `id`", False),
+        ("cat 'a", False),
+        ("cat a\\", False),
+        ("cat a\ncat b", False),
+        ("cd /etc", False),
+        ("awk '{ print }' >/nowhere/x", False),
+        ("find / (", False),
+    ],
+)
+def test_one_program_needs_no_subshell(command: str, expected: bool) -> None:
+    """What is more than one program is kept apart from the script; what is not gives the same."""
+    assert single(Want(command)).alone is expected
+    if expected:
+        session = Session(Batch(LocalShell()))
+        [found] = session.ask(Want(command, frozenset(range(128))))
+        session.close()
+        answered = (found.exit, found.evidence.stdout, found.evidence.stderr)
+        assert answered == alone(command)
