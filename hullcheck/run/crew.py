@@ -172,6 +172,7 @@ def _serve(
     for each in others:
         each.close()
     lock = threading.Lock()
+    gc.set_threshold(20_000)  # what a host leaves is worth looking for, but not that often
     pool = ThreadPoolExecutor(threads)
 
     def answer(number: int, future: Future[Any]) -> None:
