@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from hullcheck.facts.cgroups import limits_want, trees
 from hullcheck.facts.confinement import confinement_want
 from hullcheck.facts.machine import Machine
 from hullcheck.facts.mounts import parse_mountinfo
+from hullcheck.facts.process_sweeps import _of_threads
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
@@ -186,6 +188,7 @@ def fake_host(
         "cat /proc/1/mountinfo 2>/dev/null || cat /proc/self/mountinfo": HOST_MOUNTS,
         INSPECT.command: "[]",
     }
+    replies |= _asked_again([each for each in everyone if not each.ns()])
     for each in running:
         replies[f"cat /proc/{each.pid}/mountinfo"] = mounts
         replies[f"cat /proc/{each.pid}/uid_map"] = f"{each.uid_map}\n"
@@ -212,6 +215,22 @@ def fake_host(
     for name, value in known.items():
         session_of(host).recall(("provider", name), lambda value=value: value)  # type: ignore[misc]
     return host
+
+
+def _asked_again(hidden: list[Fake]) -> dict[str, Reply]:
+    """What the threads of those say whose namespaces are not shown: they live, and no more."""
+    threads = " ".join(f"{each.pid}/task/[0-9]*" for each in hidden)
+    told = {
+        STATUS: "".join(each.status() for each in hidden),
+        CGROUP: "".join(each.cgroup() for each in hidden),
+        TIMES: "".join(each.stat() for each in hidden),
+        SPACES: "",
+    }
+    return {
+        _of_threads(sweep, threads).command: re.sub(r"(?m)^(\d+)/", r"\1/task/\1/", text)
+        for sweep, text in told.items()
+        if hidden
+    }
 
 
 def _cgroups(process: Fake) -> dict[str, str]:

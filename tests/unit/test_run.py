@@ -66,8 +66,9 @@ def test_a_host_that_breaks_the_audit_does_not_stop_the_run(
 def test_what_is_finished_is_kept_when_the_run_is_interrupted(tmp_path: Path) -> None:
     run = directory(tmp_path / "run")
 
-    def stop(_: HostRecord | None, _running: int) -> None:
-        raise KeyboardInterrupt
+    def stop(done: HostRecord | None, _running: int) -> None:
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         audited(run, recorded(tmp_path, "web1"), told=stop)
