@@ -20,7 +20,7 @@ __all__ = ["DocumentError", "Node", "decoded", "load", "parse", "read_text"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
-_RESOLVER = yaml.resolver.Resolver()
+_RESOLVER: Any = yaml.resolver.Resolver()
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 50
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -206,7 +206,7 @@ class _Reader:
             return Node(self._file, 1, None)
         found = self._node(next(self._events), "the document")
         next(self._events)
-        more = next(self._events)
+        more: Any = next(self._events)
         if not isinstance(more, yaml.StreamEndEvent):
             raise self._error(more, "is not sound YAML: a second document begins; keep one")
         return found
@@ -216,7 +216,7 @@ class _Reader:
 
         :param line: where a person looks for it: its key's, even if it begins further down.
         """
-        line = line or event.start_mark.line + 1
+        line = line or _line(event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, name, line)
         if event.anchor:
@@ -262,7 +262,7 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error(event, "a key must be a plain word")
-            key, line = event.value, event.start_mark.line + 1
+            key, line = event.value, _line(event)
             if key == "<<" and event.implicit[0]:
                 merge = self._node(next(self._events), "<<")
                 for each in merge.value if isinstance(merge.value, list) else [merge]:
@@ -299,4 +299,9 @@ class _Reader:
             raise self._error(event, wrong) from error
 
     def _error(self, event: Any, message: str) -> DocumentError:
-        return DocumentError(self._file, event.start_mark.line + 1, message)
+        return DocumentError(self._file, _line(event), message)
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
