@@ -145,7 +145,7 @@ class Policy:
 
     def merged(self, values: Mapping[str, Any]) -> Policy:
         """Return this policy with some values replaced; a list replaces a list."""
-        return dataclasses.replace(self, **values)
+        return dataclasses.replace(self, **values) if values else self
 
 
 def load_policy(path: Path | str) -> Policy:
