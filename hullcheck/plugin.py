@@ -135,6 +135,8 @@ class Audits:
             specs = given or ([] if options.inventory else ["local://"])
             try:
                 self._request = prepare(options, specs, ())
+                for note in self._request.notes:
+                    self._config.issue_config_time_warning(UserWarning(safe(note)), 2)
                 self._publication = publication(options, self._request.benchmark)
             except UsageError as error:
                 pytest.exit(str(error), returncode=2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import DocumentError, Node, decoded, parse
 from hullcheck.inventory.ours import KINDS
 
@@ -86,6 +87,11 @@ def _text(file: str) -> str:
     """Return what a file holds; what would have to be run or decrypted is refused."""
     try:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+    except FileNotFoundError as error:
+        folder = Path(file).parent
+        names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+        near = nearest(Path(file).name, names)
+        raise DocumentError(file, 0, f"cannot be read: {error.strerror}{near}") from error
     except OSError as error:
         hint = "; pytest passes it on only with -s" if file == STDIN else ""
         raise DocumentError(file, 0, f"cannot be read: {error.strerror or error}{hint}") from error

@@ -58,7 +58,7 @@ def _host(plain: InventoryHost, said: Said) -> InventoryHost:
     for key, names in NAMES.items():
         if not chosen[key]:
             chosen[key] = _theirs(key, names, said.values)
-    arguments, notes = _arguments(said.values)
+    arguments, notes = (Arguments(), []) if "ssh_options" in own else _arguments(said.values)
     connection = chosen["connection"]
     if connection and connection.value in ("docker", "podman"):
         chosen = _in_container(plain, chosen, said.values)
@@ -181,6 +181,7 @@ def _plain(node: Node, instead: str) -> Node:
     :param instead: the variable that can say the same in plain words.
     :raises DocumentError: Ansible would decrypt it, or work it out.
     """
+    remedy = f"say it as {instead}" if instead != node.name else "write it out"
     if isinstance(node.value, dict):
         if set(node.value) == {"__ansible_unsafe"}:
             unsafe: Node = node.value["__ansible_unsafe"]
@@ -193,11 +194,9 @@ def _plain(node: Node, instead: str) -> Node:
         vaulted, value = bool(_VAULT.match(node.raw)) or node.tag.startswith("!vault"), node.value
     if vaulted:
         raise node.error(
-            f"{node.name} is encrypted; have Ansible decrypt it: ansible-inventory -i INVENTORY"
-            " --list --ask-vault-pass | hullcheck audit -i -"
+            f"{node.name} is encrypted, and ansible-inventory leaves it so; {remedy}, in plain"
         )
     if re.search(r"\{\{|\{%", node.raw) and node.tag != "!unsafe":
-        remedy = f"say it as {instead}" if instead != node.name else "write it out"
         raise node.error(f"{node.name} is a template, which is not worked out; {remedy}, in plain")
     return replace(node, value=value)
 
