@@ -18,7 +18,7 @@ STDIN = "standard input"
 LISTED = "ansible-inventory -i INVENTORY --list | hullcheck audit -i -"
 
 _VAULT = "$ANSIBLE_VAULT;"
-_YAML = re.compile(r"""---|[{&!%]|\[(?!.*\]\s*(\#.*)?$)|-\s|["']?[\w. /-]+["']?\s*:(\s|$)""")
+_YAML = re.compile(r"""---|[{&!%]|-\s|["']?[\w. /-]+["']?\s*:(\s|$)""")
 _SECTION = re.compile(r"\[[^\[\],]+\]\s*(#.*)?")
 _SSH = re.compile(r"(Host|Match|Include)\s+[^\s=]+(\s+[^\s=]+)*", re.I)
 _SETTING = re.compile(r"[^#]*\s[\w.]+=")

@@ -19,7 +19,7 @@ from hullcheck.inventory.document import DocumentError, Node
 from hullcheck.inventory.host import KEYS, InventoryHost, read_values
 from hullcheck.inventory.policy import Policy, policy_values
 from hullcheck.transport.ansible import CONNECTIONS, SSH_ARGUMENTS
-from hullcheck.transport.ssh_options import Arguments, parse_arguments
+from hullcheck.transport.ssh_options import Arguments, client_only, parse_arguments
 
 __all__ = ["hosts_of"]
 
@@ -64,6 +64,9 @@ def _host(plain: InventoryHost, said: Said) -> InventoryHost:
         chosen = _in_container(plain, chosen, said.values)
     found = read_values(chosen)
     options = (*found.pop("ssh_options", ()), *arguments.options)
+    client = client_only(options)
+    if connection and connection.value == "paramiko" and client:
+        raise connection.error(f"{client} needs the OpenSSH client; say ansible_connection=ssh")
     config = found.pop("ssh_config", "") or str(arguments.config or "")
     return replace(
         plain,
@@ -84,9 +87,8 @@ def _own(values: Mapping[str, Node]) -> dict[str, Node]:
         key = name.removeprefix(f"{PREFIX}_")
         if name.startswith(f"{PREFIX}_"):
             if key not in KEYS:
-                known = [f"{PREFIX}_{each}" for each in KEYS]
-                near = nearest(name, known) or f"; they are {', '.join(known)}"
-                raise node.error(f"there is no variable {name!r}{near}")
+                near = nearest(key, KEYS) or f"; the keys are {', '.join(KEYS)}"
+                raise node.error(f"{name}: {PREFIX} has no key {key!r}{near}")
             found[key] = node
     return {key: _own_value(key, _plain(node, node.name)) for key, node in found.items()}
 
@@ -110,10 +112,11 @@ def _typed(key: str, node: Node) -> Node:
 
 def _theirs(key: str, names: tuple[str, ...], values: Mapping[str, Node]) -> Node | None:
     """Return what Ansible's variables say; of several names of one thing the last counts."""
-    said = [values[name] for name in names if name in values and values[name].raw.strip()]
+    said = [_plain(values[name], f"{PREFIX}_{key}") for name in names if name in values]
+    said = [node for node in said if node.raw.strip()]
     if not said:
         return None
-    node = _typed(key, _plain(said[-1], f"{PREFIX}_{key}"))
+    node = _typed(key, said[-1])
     if key == "connection":
         text = node.text()
         if text not in CONNECTIONS:
