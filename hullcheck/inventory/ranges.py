@@ -11,6 +11,7 @@ __all__ = ["MOST", "expanded"]
 MOST = 100_000
 """How many hosts one line may stand for."""
 
+_ADDRESS = re.compile(r"\[[^\[\]]*:[^\[\]]*:[^\[\]]*\]")
 _RANGE = re.compile(r"\[([0-9]*|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]")
 
 
@@ -22,9 +23,8 @@ def expanded(text: str) -> list[str]:
     found = [text]
     while any(_RANGE.search(each) for each in found):
         found = [name for each in found for name in _first(each, len(found))]
-    for each in found[:1]:
-        if "[" in each.removeprefix("[") or (each.startswith("[") and ":" not in each):
-            raise ValueError(f"{each!r} holds no range; write it as in web[01:50] or db[a:c]")
+    if re.search(r"[\[\]]", _ADDRESS.sub("", found[0])):
+        raise ValueError(f"{found[0]!r} holds no range; write it as in web[01:50] or db[a:c]")
     return found
 
 

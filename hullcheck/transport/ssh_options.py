@@ -125,7 +125,7 @@ def parse_arguments(text: str) -> Arguments:
             left_out.append(f"{keyword}={value} is not done: {refusal}")
         elif keyword.lower() in _ELSEWHERE:
             options.append(_place(keyword, value))
-        elif keyword.lower() not in _IDLE:
+        elif keyword.lower() not in (*_IDLE, *_STRICT):
             options.append(checked_option(keyword, value))
     config = next((Path(value).expanduser() for flag, value in flags if flag == "-F"), None)
     return Arguments(tuple(options), config, tuple(left_out))
