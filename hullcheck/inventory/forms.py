@@ -93,8 +93,7 @@ def _text(file: str) -> str:
         near = nearest(Path(file).name, names)
         raise DocumentError(file, 0, f"cannot be read: {error.strerror}{near}") from error
     except OSError as error:
-        hint = "; pytest passes it on only with -s" if file == STDIN else ""
-        raise DocumentError(file, 0, f"cannot be read: {error.strerror or error}{hint}") from error
+        raise DocumentError(file, 0, f"cannot be read: {error.strerror or error}") from error
     if data.startswith((b"#!", b"\x7fELF")):
         raise DocumentError(
             file, 0, f"is a program, which is not run; have Ansible run it: {LISTED}"
