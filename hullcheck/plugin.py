@@ -46,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Read an inventory before anything is collected, so that a mistake is told once."""
+    if session.config.option.inventory:
+        session.config.stash[KEY].prepare()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Look into the area build too: what is called so pytest passes over (norecursedirs)."""
     area = collection_path.name == "build" and collection_path.parent.name == "checks"
@@ -129,15 +136,20 @@ class Audits:
     @property
     def request(self) -> Request:
         """What the options ask for. Wrong options end pytest with exit code 2."""
-        if self._request is None:
-            options = self._config.option
-            given = options.hosts.split(",") if options.hosts else []
-            specs = given or ([] if options.inventory else ["local://"])
-            try:
-                self._request = prepare(options, specs, ())
-                self._publication = publication(options, self._request.benchmark)
-            except UsageError as error:
-                pytest.exit(str(error), returncode=2)
+        return self._request or self.prepare()
+
+    def prepare(self) -> Request:
+        """Read what the options name. Wrong ones end pytest with exit code 2."""
+        options = self._config.option
+        given = options.hosts.split(",") if options.hosts else []
+        specs = given or ([] if options.inventory else ["local://"])
+        try:
+            self._request = prepare(options, specs, ())
+            self._publication = publication(options, self._request.benchmark)
+        except UsageError as error:
+            pytest.exit(str(error), returncode=2)
+        for note in self._request.notes:
+            self._config.issue_config_time_warning(UserWarning(safe(note)), 2)
         return self._request
 
     def open(self, items: list[ControlItem]) -> None:

@@ -15,6 +15,7 @@ from hullcheck.commands._ending import add_ending, ending
 from hullcheck.commands._shared import Commands, add_verbose, command, print_table
 from hullcheck.report.progress import Progress
 from hullcheck.report.publish import Publication, add_publishing, publication
+from hullcheck.report.text import safe
 from hullcheck.run.directory import RunDirectory
 from hullcheck.run.executors import AT_ONCE, crew_of
 from hullcheck.run.fleet import audit
@@ -95,6 +96,8 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 def _audit(options: argparse.Namespace) -> int:
     request, end = _request(options), ending(options)
+    for note in request.notes:
+        print(f"hullcheck: {safe(note)}", file=sys.stderr)
     wanted = publication(options, request.benchmark)
     secret = request.plan.sudo_password or any(each.target.password for each in request.chosen)
     if options.scheduler and secret and not options.scheduler.startswith("tls://"):
@@ -112,8 +115,8 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _request(options: argparse.Namespace) -> Request:
     if options.resume:
-        others = ("hosts", "inventory", "limit", "policy", "waivers", "attestations", "report_dir",
-                  "control", "shard", "sudo", "ssh_config")  # fmt: skip
+        others = ("hosts", "inventory", "limit", "tag", "policy", "waivers", "attestations",
+                  "report_dir", "control", "shard", "sudo", "ssh_config")  # fmt: skip
         given = [each for each in others if getattr(options, each)]
         if given:
             raise UsageError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import yaml
 
 from hullcheck.catalogue import nearest
 
-__all__ = ["DocumentError", "Node", "load", "parse"]
+__all__ = ["DocumentError", "Node", "decoded", "load", "parse", "read_text"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
+_RESOLVER: Any = yaml.resolver.Resolver()
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 50
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -45,6 +46,7 @@ class Node:
     :param value: None, bool, int, float, str, list[Node] or dict[str, Node].
     :param raw: a scalar as it was written: "2.10" where the value is 2.1.
     :param name: what the value is called in a sentence: the key before it.
+    :param tag: a tag of its own, such as Ansible's ``!vault``.
     """
 
     file: str
@@ -52,6 +54,7 @@ class Node:
     value: Any
     raw: str = ""
     name: str = "the document"
+    tag: str = ""
 
     def error(self, message: str) -> DocumentError:
         """Return the error that something is wrong with this value."""
@@ -146,24 +149,36 @@ def load(path: Path | str) -> Node:
 
     :raises DocumentError: it cannot be read, or is not one sound YAML document.
     """
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: Path | str) -> str:
+    """Return what a file holds. :raises DocumentError: it cannot be read, or is no UTF-8."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DocumentError(str(path), 0, f"cannot be read: {error.strerror or error}") from error
+    return decoded(data, str(path))
+
+
+def decoded(data: bytes, file: str) -> str:
+    """Return a file's bytes as text. :raises DocumentError: they are no UTF-8."""
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DocumentError(str(path), line, "is not UTF-8 text; save it as UTF-8") from error
-    return parse(text, str(path))
+        raise DocumentError(file, line, "is not UTF-8 text; save it as UTF-8") from error
 
 
-def parse(text: str, file: str = "<text>") -> Node:
-    """Return the document that a YAML text holds. :raises DocumentError: it holds none."""
+def parse(text: str, file: str = "<text>", *, foreign: bool = False) -> Node:
+    """Return the document that a YAML text holds.
+
+    :param foreign: it was written for another program (Ansible): tags of its own are kept, and
+        of a key that stands twice the last counts.
+    :raises DocumentError: it holds none.
+    """
     try:
-        _not_too_deep(text, file)
-        root = yaml.compose(text, Loader=_LOADER)
-        return Node(file, 1, None) if root is None else _Reader(file).node(root, "the document")
+        return _Reader(text, file, foreign).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
@@ -172,79 +187,121 @@ def parse(text: str, file: str = "<text>") -> Node:
         raise DocumentError(file, 0, f"is not sound YAML: {str(error).splitlines()[0]}") from error
 
 
-def _not_too_deep(text: str, file: str) -> None:
-    """Refuse a nesting that libyaml would answer by crashing."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST:
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            raise DocumentError(file, line, "is nested too deeply; flatten it")
-
-
 class _Reader:
-    """Turns PyYAML's nodes into ours."""
+    """Makes values of libyaml's events, one by one, so that a large document costs little.
 
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self._open: set[int] = set()
+    libyaml's own composer crashes on a deep nesting, and keeps every value twice.
+    """
 
-    def node(self, found: yaml.Node, name: str) -> Node:
-        line = found.start_mark.line + 1
-        if id(found) in self._open:
-            raise DocumentError(self.file, line, "contains itself; write the value out")
-        self._open.add(id(found))
-        try:
-            return self._node(found, line, name)
-        finally:
-            self._open.discard(id(found))
+    def __init__(self, text: str, file: str, foreign: bool) -> None:
+        self._events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        self._file = file
+        self._foreign = foreign
+        self._depth = 0
+        self._anchors: dict[str, Node | None] = {}
 
-    def _node(self, found: yaml.Node, line: int, name: str) -> Node:
-        kind = found.tag.removeprefix(_TAG)
-        if isinstance(found, yaml.MappingNode) and kind == "map":
-            return Node(self.file, line, self._mapping(found), name=name)
-        if isinstance(found, yaml.SequenceNode) and kind == "seq":
-            items = [self.node(each, f"an item of {name}") for each in found.value]
-            return Node(self.file, line, items, name=name)
-        if isinstance(found, yaml.ScalarNode) and kind in ("null", "bool", "int", "float", "str"):
-            return Node(self.file, line, self._scalar(found, line), found.value, name)
-        if isinstance(found, yaml.ScalarNode) and kind in ("timestamp", "value"):
-            return Node(self.file, line, found.value, found.value, name)
-        raise DocumentError(self.file, line, f"the tag {found.tag} is not allowed; leave it out")
+    def document(self) -> Node:
+        next(self._events)
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return Node(self._file, 1, None)
+        found = self._node(next(self._events), "the document")
+        next(self._events)
+        more: Any = next(self._events)
+        if not isinstance(more, yaml.StreamEndEvent):
+            raise self._error(more, "is not sound YAML: a second document begins; keep one")
+        return found
 
-    def _scalar(self, found: yaml.ScalarNode, line: int) -> Any:
-        try:
-            return _CONSTRUCTOR.construct_object(found)
-        except (ValueError, KeyError) as error:
-            raise DocumentError(
-                self.file, line, f"{found.value!r} is not a {found.tag.removeprefix(_TAG)}"
-            ) from error
+    def _node(self, event: Any, name: str, line: int = 0) -> Node:
+        """Return the value that begins with an event.
 
-    def _mapping(self, found: yaml.MappingNode) -> dict[str, Node]:
+        :param line: where a person looks for it: its key's, even if it begins further down.
+        """
+        line = line or _line(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, name, line)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            found = self._scalar(event, name, line)
+        else:
+            found = self._collection(event, name, line)
+        if event.anchor:
+            self._anchors[event.anchor] = found
+        return found
+
+    def _alias(self, event: Any, name: str, line: int) -> Node:
+        if event.anchor not in self._anchors:
+            raise self._error(event, f"is not sound YAML: there is no anchor {event.anchor!r}")
+        found = self._anchors[event.anchor]
+        if found is None:
+            raise self._error(event, "contains itself; write the value out")
+        return replace(found, line=line, name=name)
+
+    def _collection(self, event: Any, name: str, line: int) -> Node:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._error(event, "is nested too deeply; flatten it")
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        usual = (None, "!", f"{_TAG}{'map' if mapping else 'seq'}")
+        tag = "" if event.tag in usual else event.tag
+        if tag and not self._foreign:
+            raise self._error(event, f"the tag {tag} is not allowed; leave it out")
+        value = self._mapping() if mapping else self._items(name)
+        self._depth -= 1
+        return Node(self._file, line, value, name=name, tag=tag)
+
+    def _items(self, name: str) -> list[Node]:
+        found = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            found.append(self._node(event, f"an item of {name}"))
+        return found
+
+    def _mapping(self) -> dict[str, Node]:
         own: dict[str, Node] = {}
         merged: dict[str, Node] = {}
-        for key, value in found.value:
-            line = key.start_mark.line + 1
-            if key.tag == f"{_TAG}merge":
-                for node in self._merged(value):
-                    merged = {**node.keys(), **merged}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self._error(event, "a key must be a plain word")
+            key, line = event.value, _line(event)
+            if key == "<<" and event.implicit[0]:
+                merge = self._node(next(self._events), "<<")
+                for each in merge.value if isinstance(merge.value, list) else [merge]:
+                    merged = {**each.keys(), **merged}
                 continue
-            if not isinstance(key, yaml.ScalarNode):
-                raise DocumentError(self.file, line, "a key must be a plain word")
-            if key.value in own:
-                first = own[key.value].line
-                raise DocumentError(
-                    self.file, line, f"{key.value!r} stands twice, first in line {first}; keep one"
-                )
-            node = self.node(value, key.value)
-            # A key's line is where a person looks, even if its value begins further down.
-            own[key.value] = Node(self.file, line, node.value, node.raw, node.name)
-        return {**merged, **own}
+            if key in own and not self._foreign:
+                first = own[key].line
+                raise self._error(event, f"{key!r} stands twice, first in line {first}; keep one")
+            if event.anchor:
+                self._anchors[event.anchor] = self._scalar(event, key, line)
+            own[key] = self._node(next(self._events), key, line)
+        return {**merged, **own} if merged else own
 
-    def _merged(self, value: yaml.Node) -> Iterator[Node]:
-        several = isinstance(value, yaml.SequenceNode)
-        for each in value.value if several else [value]:
-            yield self.node(each, "<<")
+    def _scalar(self, event: Any, name: str, line: int) -> Node:
+        tag, raw = event.tag, event.value
+        if tag in (None, "!"):
+            tag = _RESOLVER.resolve(yaml.ScalarNode, raw, event.implicit)
+        kind = tag.removeprefix(_TAG)
+        if kind in ("str", "timestamp", "value", "merge"):
+            return Node(self._file, line, raw, raw, name)
+        if kind == "null":
+            return Node(self._file, line, None, raw, name)
+        if kind in ("bool", "int", "float"):
+            return Node(self._file, line, self._constructed(event, tag), raw, name)
+        if self._foreign:
+            return Node(self._file, line, raw, raw, name, tag)
+        raise self._error(event, f"the tag {tag} is not allowed; leave it out")
+
+    def _constructed(self, event: Any, tag: str) -> Any:
+        try:
+            return _CONSTRUCTOR.construct_object(yaml.ScalarNode(tag, event.value))
+        except (ValueError, KeyError) as error:
+            wrong = f"{event.value!r} is not a {tag.removeprefix(_TAG)}"
+            raise self._error(event, wrong) from error
+
+    def _error(self, event: Any, message: str) -> DocumentError:
+        return DocumentError(self._file, _line(event), message)
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1

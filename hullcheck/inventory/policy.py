@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -144,7 +145,7 @@ class Policy:
 
     def merged(self, values: Mapping[str, Any]) -> Policy:
         """Return this policy with some values replaced; a list replaces a list."""
-        return dataclasses.replace(self, **values)
+        return dataclasses.replace(self, **values) if values else self
 
 
 def load_policy(path: Path | str) -> Policy:
@@ -160,9 +161,13 @@ def policy_values(node: Node) -> dict[str, Any]:
 
     :raises DocumentError: an unknown key, or a value of a wrong type.
     """
-    hints = typing.get_type_hints(Policy)
-    fields = [field.name for field in dataclasses.fields(Policy)]
-    return {key: _value(found, hints[key]) for key, found in node.keys(fields).items()}
+    kinds = _kinds(Policy)
+    return {key: _value(found, kinds[key]) for key, found in node.keys(kinds).items()}
+
+
+@functools.cache
+def _kinds(of: type) -> dict[str, Any]:
+    return typing.get_type_hints(of)
 
 
 def _value(node: Node, kind: Any) -> Any:

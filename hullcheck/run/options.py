@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,7 @@ class Request:
 
     :param shard: which part of the subjects is to be audited; None: all.
     :param resumed: the run that is gone on with, of which the subjects are what is left.
+    :param notes: what inventories say and is not done.
     """
 
     subjects: tuple[Subject, ...]
@@ -52,6 +54,7 @@ class Request:
     report_dir: Path | None
     shard: Shard | None = None
     resumed: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def with_controls(self, controls: Iterable[Control]) -> Request:
         """Return the same audit, of these controls."""
@@ -108,8 +111,20 @@ class Request:
 
 def add_options(add: Callable[..., Any]) -> None:
     """Declare the shared options with argparse's or pytest's own function."""
-    add("-i", "--inventory", metavar="FILE", help="audit the hosts of this inventory")
-    add("--limit", metavar="PATTERN", help="only hosts that match, such as 'web*:!web3'")
+    add(
+        "-i", "--inventory", metavar="FILE", action="append", default=[],
+        help="audit the hosts of this inventory: our YAML, Ansible's (a file, a directory, or what "
+        "ansible-inventory --list says), a list with a host a line, or an ssh_config; - reads "
+        "standard input; may be given several times",
+    )  # fmt: skip
+    add(
+        "--limit", metavar="PATTERN",
+        help="only the hosts and groups that fit: 'web*:!web3' (! takes away), 'web:&prod' (of "
+        "both), '~web[0-9]+' (a regular expression), @FILE (a pattern a line)",
+    )  # fmt: skip
+    add(
+        "--tag", metavar="PATTERN", help="only hosts with such tags: 'web,prod' (of either), '!old'"
+    )
     add(
         "--ask-sudo-pass", action="store_true",
         help="ask once for the password that sudo wants on the hosts (implies --sudo)",
@@ -184,27 +199,27 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
     said = load_attestations(options.attestations, known) if options.attestations else ()
     targets = [target for spec in specs for target in expand_spec(spec)]
     subjects = [Subject(_with(target, options), policy) for target in targets]
+    notes: tuple[str, ...] = ()
     if options.inventory:
         if specs:
             raise ValueError(
                 "name hosts or an inventory, not both; --limit picks from an inventory"
             )
-        subjects = [
-            Subject(_with(host.target, options), host.policy, host.role)
-            for host in load_inventory(options.inventory, policy, options.limit)
-        ]
-    elif options.limit:
-        raise ValueError("--limit picks hosts from an inventory; name one with -i FILE")
+        hosts = load_inventory(options.inventory, policy, options.limit, options.tag)
+        subjects = [Subject(_with(host.target, options), host.policy, host.role) for host in hosts]
+        notes = tuple(dict.fromkeys(note for host in hosts for note in host.notes))
+    elif options.limit or options.tag:
+        raise ValueError("--limit and --tag pick hosts from an inventory; name one with -i FILE")
     for each in subjects:
         if each.target.scheme == "recording":
             load(Path(each.target.address))
-    names = [each.target.name for each in subjects]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(each.target.name for each in subjects)
+    if twice := sorted(name for name, times in names.items() if times > 1):
         raise ValueError(f"{', '.join(twice)} is named twice; a run audits each host once")
     shard = parse_shard(options.shard) if getattr(options, "shard", None) else None
     plan = Plan(controls, started, tuple(waivers), tuple(said), **_means(options))
     directory = Path(options.report_dir) if options.report_dir else None
-    return Request(tuple(subjects), plan, benchmark, directory, shard)
+    return Request(tuple(subjects), plan, benchmark, directory, shard, notes=notes)
 
 
 def _with(target: Target, options: Any) -> Target:

@@ -14,10 +14,24 @@ from testinfra.backend.local import LocalBackend
 from testinfra.host import Host
 from testinfra.utils import ansible_runner
 
+from hullcheck.transport.ssh_options import client_only, parse_arguments
 from hullcheck.transport.target import Target, parse_spec
 from hullcheck.transport.want import Unreachable
 
-__all__ = ["expand_spec", "from_ansible"]
+__all__ = ["CONNECTIONS", "SSH_ARGUMENTS", "expand_spec", "from_ansible"]
+
+SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+"""The variables that hold arguments for ssh, in the order in which ssh is given them."""
+
+CONNECTIONS = {
+    "smart": "ssh", "ssh": "ssh", "ansible.builtin.ssh": "ssh",
+    "paramiko_ssh": "paramiko", "paramiko": "paramiko", "ansible.builtin.paramiko_ssh": "paramiko",
+    "local": "local", "ansible.builtin.local": "local",
+    "docker": "docker", "community.docker.docker": "docker",
+    "podman": "podman", "containers.podman.podman": "podman",
+    "lxc": "lxc", "lxd": "lxc",
+}  # fmt: skip
+"""Ansible's kinds of connections, and ours that do the same."""
 
 # How testinfra reads a setting: the environment, else the inventory, else ansible.cfg.
 _SETTINGS = {
@@ -25,14 +39,10 @@ _SETTINGS = {
     "ansible_become_user": ("ANSIBLE_BECOME_USER", "privilege_escalation", "become_user"),
     "ansible_port": ("ANSIBLE_REMOTE_PORT", "defaults", "remote_port"),
     "ansible_user": ("ANSIBLE_REMOTE_USER", "defaults", "remote_user"),
+    "ansible_ssh_args": ("ANSIBLE_SSH_ARGS", "ssh_connection", "ssh_args"),
     "ansible_ssh_common_args": ("ANSIBLE_SSH_COMMON_ARGS", "ssh_connection", "ssh_common_args"),
     "ansible_ssh_extra_args": ("ANSIBLE_SSH_EXTRA_ARGS", "ssh_connection", "ssh_extra_args"),
 }
-_SCHEMES = {
-    "smart": "ssh", "ssh": "ssh", "paramiko_ssh": "paramiko", "paramiko": "paramiko",
-    "local": "local", "docker": "docker", "community.docker.docker": "docker",
-    "containers.podman.podman": "podman", "podman": "podman", "lxc": "lxc", "lxd": "lxc",
-}  # fmt: skip
 
 
 def expand_spec(text: str) -> list[Target]:
@@ -66,7 +76,7 @@ def from_ansible(target: Target) -> Target | None:
         variables = runner.inventory["_meta"].get("hostvars", {}).get(target.address, {})
     except Exception as error:  # whatever ansible-inventory and its plugins may raise
         raise Unreachable("name", f"{target.display}: no inventory: {_line(error)}") from error
-    scheme = _SCHEMES.get(str(variables.get("ansible_connection", "ssh")))
+    scheme = CONNECTIONS.get(str(variables.get("ansible_connection", "ssh")))
     if scheme is None:
         return None
 
@@ -83,14 +93,23 @@ def from_ansible(target: Target) -> Target | None:
     )  # fmt: skip
     if scheme not in ("ssh", "paramiko"):
         return found
-    extra = f"{setting('ansible_ssh_common_args')} {setting('ansible_ssh_extra_args')}".strip()
-    if re.search(r"(^|\s)-[JWF]|proxy", extra, re.IGNORECASE):
-        raise Unreachable(
-            "name",
-            f"{target.display}: its Ansible ssh arguments ({extra}) are not used here: say the "
-            "same in ~/.ssh/config",
-        )
+    found = _with_arguments(found, " ".join(map(setting, SSH_ARGUMENTS)))
     return _over_ssh(found, variables, setting("ansible_user"), setting("ansible_port"))
+
+
+def _with_arguments(target: Target, text: str) -> Target:
+    try:
+        said = parse_arguments(text)
+        client = client_only(said.options)
+        if client and target.scheme == "paramiko":
+            raise ValueError(f"{client} needs the OpenSSH client: say ansible_connection=ssh")
+    except ValueError as error:
+        raise Unreachable(
+            "name", f"{target.display}: its Ansible ssh arguments ({text.strip()}): {error}"
+        ) from error
+    return replace(
+        target, ssh_options=said.options, ssh_config=target.ssh_config or said.config
+    )  # fmt: skip
 
 
 def _over_ssh(found: Target, variables: Mapping[str, Any], user: str, port: str) -> Target:

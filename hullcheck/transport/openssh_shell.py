@@ -17,7 +17,7 @@ from hullcheck.transport.doors import door
 from hullcheck.transport.local import Program
 from hullcheck.transport.openssh_log import explain
 from hullcheck.transport.paramiko_link import AUTH_SECONDS, CONNECT_SECONDS
-from hullcheck.transport.ssh_config import Settings, identity_options, resolve, route
+from hullcheck.transport.ssh_config import Settings, own_options, resolve, route
 from hullcheck.transport.sudo import Gate, Sudo
 from hullcheck.transport.target import Target
 from hullcheck.transport.want import Unreachable
@@ -137,7 +137,7 @@ class OpenSSHShell:
             command += ["-p", str(self._target.port)]
         if self._target.user is not None:
             command += ["-l", self._target.user]
-        return [*command, *identity_options(self._target)]
+        return [*command, *own_options(self._target)]
 
     def _proxy(self) -> str:
         """Return a ProxyCommand that goes through all hops before the last.

@@ -15,7 +15,7 @@ from pathlib import Path
 from hullcheck.transport.target import Target, parse_spec
 from hullcheck.transport.want import Unreachable
 
-__all__ = ["Settings", "expand", "identity_options", "resolve", "route"]
+__all__ = ["Settings", "expand", "own_options", "resolve", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def resolve(target: Target) -> Settings:
         command += ["-p", str(target.port)]
     if target.user is not None:
         command += ["-l", target.user]
-    command += identity_options(target)
+    command += own_options(target)
     try:
         done = subprocess.run(
             [*command, "--", target.address],
@@ -89,10 +89,15 @@ def resolve(target: Target) -> Settings:
     return _settings(target, done.stdout.decode("utf-8", "surrogateescape"))
 
 
-def identity_options(target: Target) -> list[str]:
-    """Return what ssh is told of a target's keys; unlike ``-i`` it keeps what is not there."""
+def own_options(target: Target) -> list[str]:
+    """Return what ssh is told of a target's keys and options, before its configuration.
+
+    Unlike ``-i``, an IdentityFile is kept that is not there.
+    """
     paths = [str(file).replace("%", "%%") for file in target.identity_file]
-    return [flag for path in paths for flag in ("-o", f'IdentityFile="{path}"')]
+    options = [f'IdentityFile="{path}"' for path in paths]
+    options += [f"{keyword}={value}" for keyword, value in target.ssh_options]
+    return [flag for option in options for flag in ("-o", option)]
 
 
 def _settings(target: Target, text: str) -> Settings:

@@ -30,6 +30,7 @@ class Target:
     :param password: for paramiko only; sudo's is never part of a target.
     :param timeout: seconds for connecting; None: what ``~/.ssh/config`` says, else the caller.
     :param options: whatever else testinfra's backend of this scheme understands.
+    :param ssh_options: what goes before ssh's own configuration; see transport/ssh_options.py.
     :param name: the host's name in verdicts and files. Default: the address, with the port
         unless it is 22, so that two hosts behind one address are two.
     """
@@ -45,6 +46,7 @@ class Target:
     identity_file: tuple[Path, ...] = ()
     timeout: float | None = None
     options: tuple[tuple[str, str], ...] = ()
+    ssh_options: tuple[tuple[str, str], ...] = ()
     role: tuple[str, ...] = ()
     name: str = ""
 

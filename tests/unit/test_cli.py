@@ -69,6 +69,14 @@ def test_a_wrong_inventory_names_its_line(capsys: pytest.CaptureFixture[str]) ->
     assert "port" in said
 
 
+def test_a_wrong_limit_or_tag_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write("listed", "web1\n")
+    assert "did you mean web1?" in complaint(capsys, "audit", "-i", path, "--limit", "wbe1")
+    assert "no tag fits 'a'" in complaint(capsys, "audit", "-i", path, "--tag", "a")
+    for option in ("--limit", "--tag"):
+        assert "name one with -i" in complaint(capsys, "audit", "local://", option, "a")
+
+
 def test_a_wrong_policy_names_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     path = write("policy.yml", "\ntrusted_user: [a]\n")
     said = complaint(capsys, "audit", "local://", "--policy", path)

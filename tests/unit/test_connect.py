@@ -121,9 +121,28 @@ def test_ansible_reaches_containers_too(programs: Path) -> None:
     assert (found.scheme, found.address, found.name) == ("docker", "box", "web")
 
 
-def test_arguments_that_would_be_left_out_are_refused(programs: Path) -> None:
-    inventory(programs, ansible_ssh_common_args="-o ProxyJump=bastion")
-    with pytest.raises(Unreachable, match="ProxyJump=bastion"):
+def test_arguments_of_ansible_for_ssh_are_heeded(programs: Path) -> None:
+    inventory(programs, ansible_ssh_common_args="-o ProxyJump=bastion -C -F /c")
+    found = ansible(programs)
+    assert found is not None
+    assert (found.ssh_options, found.ssh_config) == ((("ProxyJump", "bastion"),), Path("/c"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"ansible_ssh_extra_args": "-L 1:h:2"}, r"\(-L 1:h:2\): -L cannot be done here"),
+        (
+            {"ansible_ssh_args": "-c aes256-ctr", "ansible_connection": "paramiko"},
+            "Ciphers needs the OpenSSH client",
+        ),
+    ],
+)
+def test_arguments_that_would_be_left_out_are_refused(
+    programs: Path, variables: dict[str, str], sentence: str
+) -> None:
+    inventory(programs, **variables)
+    with pytest.raises(Unreachable, match=sentence):
         ansible(programs)
 
 

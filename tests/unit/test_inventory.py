@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hullcheck.inventory.document import DocumentError, load, parse
-from hullcheck.inventory.load import limited, load_inventory
+from hullcheck.inventory.limit import limited
+from hullcheck.inventory.load import load_inventory
 from hullcheck.inventory.policy import Policy
 
 EXAMPLE = Path(__file__).parents[2] / "inventories" / "example.yml"

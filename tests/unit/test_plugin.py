@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hullcheck.catalogue import all_controls
+from hullcheck.cli import main
 from hullcheck.transport.recording import dump
 from hullcheck.transport.want import Evidence
 
@@ -101,6 +102,44 @@ def test_two_hosts(clone: pytest.Pytester) -> None:
     hosts = "recording://web1.jsonl.gz,recording://web2.jsonl.gz"
     done = run(clone, f"--hosts={hosts}", "--report-dir=out")
     done.assert_outcomes(passed=3, failed=4, skipped=2)
+
+
+INVENTORY = """\
+[recorded]
+web[1:3] hullcheck_connection=recording hullcheck_address=web1.jsonl.gz
+[recorded:vars]
+ansible_password=hunter2
+[old]
+web3 hullcheck_tags=old
+"""
+
+
+@pytest.mark.parametrize("chosen", ["--limit=recorded:!web3", "--tag=!old"])
+def test_an_inventory_drives_pytest_as_it_drives_the_command(
+    clone: pytest.Pytester, chosen: str
+) -> None:
+    clone.makefile("", INVENTORY)
+    inventory = next(clone.path.glob("test_an_inventory*"))
+    done = run(clone, "--inventory", str(inventory), chosen, "--report-dir=out", "-k", "good")
+    done.assert_outcomes(passed=2, deselected=7, warnings=1)
+    done.stdout.fnmatch_lines(["*: ansible_password is not used; log in with a key*"])
+    assert main(["audit", "-i", str(inventory), chosen, "--report-dir=out2",
+                 "--control=engine.warnings"]) == 3  # fmt: skip
+    names = [
+        {host["name"] for host in json.loads((clone.path / each / "run.json").read_text())["hosts"]}
+        for each in ("out", "out2")
+    ]
+    assert names == [{"web1", "web2"}, {"web1", "web2"}]
+    assert not any(b"hunter2" in file.read_bytes() for file in clone.path.glob("out*/*.json*"))
+
+
+def test_a_mistake_in_an_inventory_is_told_once(clone: pytest.Pytester) -> None:
+    shutil.copytree("mychecks/runtime", "mychecks/engine")
+    clone.makefile(".yml", hosts="hosts:\n  web1: {prot: 22}\n")
+    done = run(clone, "--inventory=hosts.yml")
+    assert done.ret == 2
+    assert done.stdout.str().count("hosts.yml:2: web1 has no key 'prot'; did you mean") == 1
+    assert not Path("reports").exists()
 
 
 def test_collecting_writes_and_contacts_nothing(clone: pytest.Pytester) -> None:

@@ -1,0 +1,1 @@
+"""Ansible's inventories, read without Ansible; see docs/operators.md."""
