@@ -12,10 +12,11 @@ from hullcheck.catalogue import nearest
 from hullcheck.inventory.document import DocumentError, Node, decoded, parse
 from hullcheck.inventory.ours import KINDS
 
-__all__ = ["LISTED", "STDIN", "Form", "Source", "read_source"]
+__all__ = ["DECRYPTED", "LISTED", "STDIN", "Form", "Source", "read_source"]
 
 STDIN = "standard input"
 LISTED = "ansible-inventory -i INVENTORY --list | hullcheck audit -i -"
+DECRYPTED = "ansible-inventory -i INVENTORY --list --ask-vault-pass | hullcheck audit -i -"
 
 _VAULT = "$ANSIBLE_VAULT;"
 _YAML = re.compile(r"""---|[{&!%]|-\s|["']?[\w. /-]+["']?\s*:(\s|$)""")
@@ -23,7 +24,7 @@ _SECTION = re.compile(r"\[[^\[\],]+\]\s*(#.*)?")
 _SSH = re.compile(r"(Host|Match|Include)\s+[^\s=]+(\s+[^\s=]+)*", re.I)
 _SETTING = re.compile(r"[^#]*\s[\w.]+=")
 _OURS = re.compile(r"^[\"']?(hosts|groups|defaults)[\"']?\s*:", re.M)
-_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab]\w\w)\\u(d[c-f]\w\w)", re.I)
+_PAIR = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.I)
 _GROUP = {"hosts", "children", "vars"}
 
 
@@ -64,14 +65,15 @@ def read_source(file: str, *, ansible: bool = False) -> Source:
     lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;"]
     if suffix in (".yml", ".yaml", ".json") or (lines and _YAML.match(lines[0])):
         return _yaml(file, _as_yaml(text))
-    form = Form.PLAIN
-    if ansible or _beside_variables(file, text):
-        form = Form.ANSIBLE_INI
-    if any(_SECTION.fullmatch(line) or _SETTING.match(line) for line in lines):
-        form = Form.ANSIBLE_INI
-    elif not ansible and any(map(_SSH.fullmatch, lines)):
-        form = Form.SSH
-    return Source(file, text, form)
+    return Source(file, text, _form_of_lines(lines, ansible or _beside_variables(file, text)))
+
+
+def _form_of_lines(lines: list[str], ansible: bool) -> Form:
+    if any(map(_SECTION.fullmatch, lines)):
+        return Form.ANSIBLE_INI
+    if any(map(_SSH.fullmatch, lines)) and not ansible:
+        return Form.SSH
+    return Form.ANSIBLE_INI if ansible or any(map(_SETTING.match, lines)) else Form.PLAIN
 
 
 def _yaml(file: str, text: str) -> Source:
@@ -101,7 +103,7 @@ def _text(file: str) -> str:
     text = decoded(data, file)
     if text.startswith(_VAULT):
         raise DocumentError(
-            file, 1, f"is encrypted with ansible-vault; have Ansible read it: {LISTED}"
+            file, 1, f"is encrypted with ansible-vault; have Ansible decrypt it: {DECRYPTED}"
         )
     return text
 
@@ -112,7 +114,8 @@ def _as_yaml(text: str) -> str:
         return text
 
     def character(found: re.Match[str]) -> str:
-        return found[1] + bytes.fromhex(found[2] + found[3]).decode("utf-16-be")
+        pair = bytes.fromhex(found[1] + found[2]) if found[1] else b""
+        return pair.decode("utf-16-be") or found[0]
 
     return re.sub("[\x7f-\x84\x86-\x9f]", "\ufffd", _PAIR.sub(character, text))
 
@@ -141,8 +144,6 @@ def _yaml_form(root: Node) -> Form:
 def _beside_variables(file: str, text: str) -> bool:
     """Whether Ansible would give variables to hosts of a list of names."""
     folder = Path(file).parent
-    names = not re.search(r"://|@", text)
-    return names and file != STDIN and any((folder / each).is_dir() for each in _VARIABLES)
-
-
-_VARIABLES = ("group_vars", "host_vars")
+    if file == STDIN or re.search(r"://|@", text):
+        return False
+    return any((folder / each).is_dir() for each in ("group_vars", "host_vars"))

@@ -246,7 +246,8 @@ def test_what_ansible_itself_must_read(
         with pytest.raises(DocumentError) as caught:
             load_inventory(path)
         assert sentence in str(caught.value)
-        assert "ansible-inventory -i INVENTORY --list | hullcheck audit -i -" in str(caught.value)
+        assert "ansible-inventory -i INVENTORY --list" in str(caught.value)
+        assert str(caught.value).endswith(" | hullcheck audit -i -")
 
 
 def test_a_directory_holds_ansible_s_inventories_only(tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ def test_several_sources_are_one_inventory_as_with_ansible(tmp_path: Path) -> No
 
 
 def test_json_is_read_as_json(tmp_path: Path) -> None:
-    values = {"note": "\U0001f600 \x7f\x85 / \\ud83d", "ansible_user": "u"}
+    values = {"note": "\U0001f600 \x7f\x85 / \\ud83d\\udz", "ansible_user": "u"}
     text = json.dumps({"_meta": {"hostvars": {"x": values}}, "all": {"hosts": ["x"]}})
     for each in (text, text.replace('"all"', '\n\t"all"'), text.replace("/", "\\/")):
         assert hosts_in(tmp_path, each)["x"].user == "u"

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hullcheck.inventory.document import DocumentError
 from hullcheck.inventory.forms import Form, read_source
@@ -46,6 +48,7 @@ def written(folder: Path, text: str, name: str = "hosts") -> Path:
         ("h", "web[1:3]\n[::1]:22\n", Form.PLAIN),
         ("h", "# mine\nServerAliveInterval 5\nHost a b\n", Form.SSH),
         ("h", "Include conf.d/*\n", Form.SSH),
+        ("h", "Host a\n ProxyCommand ssh -o Port=22 -W %h:%p b\n", Form.SSH),
         ("h", "match originalhost a\n", Form.SSH),
         ("h.yml", "a\n", Form.OURS),
         ("h", "", Form.PLAIN),
@@ -199,3 +202,27 @@ def test_a_file_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["ansible", "hosts.txt"])
 def test_the_examples_are_right(name: str) -> None:
     assert len(load_inventory(INVENTORIES / name)) > 2
+
+
+WORDS = st.sampled_from(
+    [
+        *"{}[]=:'\"*@#\t\n\x00\ud800", "\n", "\n  ", " ", "- ", "[web]", "[web:vars]", "[a:children]",
+        "web", "a", "all:", "hosts:", " hosts:", "  x:", '"_meta":', "ansible_port=", "22", "{{ x }}",
+        "!vault |", "Host ", "Include ", "ssh://", "web[1:3]", "[::1]", "\\ud83d", "&x ", "*x", "<<:",
+        "ansible_ssh_args=-o", "hullcheck_tags=", "null",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(WORDS, max_size=25).map("".join) | st.text(max_size=60))
+def test_any_text_gives_hosts_or_one_sentence(text: str) -> None:
+    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", SimpleNamespace(buffer=data))
+        try:
+            hosts = load_inventory("-")
+        except DocumentError as error:
+            assert str(error).startswith("standard input")
+            assert "\n" not in str(error)
+        else:
+            assert all(host.target.name for host in hosts)

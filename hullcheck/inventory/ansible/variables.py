@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hullcheck.inventory.document import Node, parse, read_text
+from hullcheck.inventory.forms import DECRYPTED
 from hullcheck.transport.ansible import SSH_ARGUMENTS
 
 __all__ = ["NAMES", "PREFIX", "FileVariables", "Said", "needed", "none"]
@@ -106,12 +107,9 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(path: Path) -> Said:
     text = read_text(path)
     if text.startswith("$ANSIBLE_VAULT;"):
-        return Said(
-            {},
-            (
-                f"{path}: is encrypted and was left out; should it say how a host is reached, have"
-                " Ansible read it: ansible-inventory -i INVENTORY --list --ask-vault-pass |"
-                " hullcheck audit -i -",
-            ),
+        note = (
+            f"{path}: is encrypted and was left out; should it say how a host is reached, have"
+            f" Ansible read it: {DECRYPTED}"
         )
+        return Said({}, (note,))
     return Said(needed(parse(text, str(path), foreign=True).keys()))
