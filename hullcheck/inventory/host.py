@@ -12,7 +12,7 @@ from hullcheck.inventory.document import DocumentError, Node
 from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.roles import ROLES
 from hullcheck.transport.ssh_options import Options, checked_option, client_only
-from hullcheck.transport.target import SCHEMES, SSH_SCHEMES, Target
+from hullcheck.transport.target import SCHEMES, SSH_SCHEMES, Target, home_path
 
 __all__ = ["KEYS", "VALUES", "InventoryHost", "free_name", "read_values", "site_name"]
 
@@ -135,10 +135,11 @@ def _word(node: Node) -> str:
 
 def _path(node: Node) -> str:
     """Return a path; ``~`` is the auditor's home, a relative one begins at the inventory."""
+    text = node.text()
     try:
-        return str(Path(node.file).parent / Path(node.text()).expanduser())
-    except RuntimeError as error:
-        raise node.error(f"{node.name} is {node.text()!r}; there is no such home") from error
+        return str(Path(node.file).parent / home_path(text))
+    except ValueError as error:
+        raise node.error(f"{node.name} is {error}") from error
 
 
 def _paths(node: Node) -> tuple[str, ...]:

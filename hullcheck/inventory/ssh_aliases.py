@@ -10,6 +10,7 @@ from pathlib import Path
 from hullcheck.inventory.document import DocumentError, Node, read_text
 from hullcheck.inventory.host import InventoryHost, free_name
 from hullcheck.inventory.policy import Policy
+from hullcheck.transport.target import home_path
 
 __all__ = ["alias_hosts"]
 
@@ -50,11 +51,18 @@ def _aliases(text: str, file: str, depth: int) -> Iterator[Node]:
         elif match[1].lower() == "include":
             if depth == _DEEPEST:
                 raise DocumentError(file, number, "includes itself; break the circle")
-            for included in (path for word in words for path in _included(word)):
-                yield from _aliases(read_text(included), str(included), depth + 1)
+            try:
+                paths = [path for word in words for path in _included(word)]
+            except ValueError as error:
+                raise DocumentError(file, number, f"Include {match[2]}: {error}") from error
+            for path in paths:
+                yield from _aliases(read_text(path), str(path), depth + 1)
 
 
 def _included(word: str) -> list[Path]:
     """Return the files that a pattern of Include names; it begins at ``~/.ssh``."""
-    path = Path("~/.ssh").expanduser() / Path(os.path.expandvars(word)).expanduser()
+    pattern = re.sub(r"\*+", "*", os.path.expandvars(word))
+    path = Path("~/.ssh").expanduser() / home_path(pattern)
+    if not re.search(r"[*?[]", pattern):
+        return [path] if path.is_file() else []
     return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from hullcheck.transport.target import home_path
+
 __all__ = ["Arguments", "Options", "checked_option", "client_only", "parse_arguments"]
 
 Options: TypeAlias = tuple[tuple[str, str], ...]
@@ -127,7 +129,7 @@ def parse_arguments(text: str) -> Arguments:
             options.append(_place(keyword, value))
         elif keyword.lower() not in (*_IDLE, *_STRICT):
             options.append(checked_option(keyword, value))
-    config = next((Path(value).expanduser() for flag, value in flags if flag == "-F"), None)
+    config = next((home_path(value) for flag, value in flags if flag == "-F"), None)
     return Arguments(tuple(options), config, tuple(left_out))
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from testinfra.backend import BACKENDS
 
-__all__ = ["SCHEMES", "SSH_SCHEMES", "Target", "parse_spec"]
+__all__ = ["SCHEMES", "SSH_SCHEMES", "Target", "home_path", "parse_spec"]
 
 SSH_SCHEMES = ("paramiko", "ssh", "safe-ssh")
 SCHEMES = (*BACKENDS, "recording")
@@ -171,6 +171,14 @@ def _port(text: str | None, shown: str) -> int | None:
     return int(text)
 
 
+def home_path(text: str) -> Path:
+    """Return a path that may begin with ``~``. :raises ValueError: there is no such home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{text!r}: there is no such home") from None
+
+
 def _flag(value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise ValueError("say true or false")
@@ -187,8 +195,8 @@ _FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "sudo": ("sudo", _flag),
     "sudo_user": ("sudo_user", str),
     "timeout": ("timeout", _seconds),
-    "ssh_config": ("ssh_config", lambda value: Path(value).expanduser()),
-    "ssh_identity_file": ("identity_file", lambda value: (Path(value).expanduser(),)),
+    "ssh_config": ("ssh_config", home_path),
+    "ssh_identity_file": ("identity_file", lambda value: (home_path(value),)),
 }
 _FLAGS = ("ssl", "no_ssl", "no_verify_ssl", "force_ansible")
 _TEXTS = (

@@ -97,6 +97,7 @@ def test_a_list_of_names_beside_group_vars_is_ansible_s(tmp_path: Path) -> None:
         ("web1\nssh://web2:ssh\n", 2, "'ssh' is not a port"),
         ("paramiko://root:hunter2@web1\n", 1, "has a password; take it out and use a key"),
         ("ansible://web\n", 1, "is many hosts; give its inventory with -i"),
+        ("ssh://a?ssh_config=~nobody-here/x\n", 1, "there is no such home"),
         ("web[1-3]\n", 1, "'web[1-3]' holds no range; write it as in web[01:50]"),
         ("web[a:3]\n", 1, "begins and ends with different kinds"),
         ("web[1:3:0]\n", 1, "a step of 0"),
@@ -144,6 +145,8 @@ def test_another_configuration_is_the_one_that_its_hosts_use(home: Path) -> None
     assert host.target.ssh_config == path
     with pytest.raises(DocumentError, match="has no Host line with a name"):
         load_inventory(written(home, "Host *\n User x\n"))
+    with pytest.raises(DocumentError, match=r":2: Include ~nobody-here/x: .* no such home"):
+        load_inventory(written(home, "Host a\nInclude ~nobody-here/x\n"))
     written(home / ".ssh", "Include loop\n", "loop")
     with pytest.raises(DocumentError, match="includes itself; break the circle"):
         load_inventory(home / ".ssh" / "loop")
@@ -206,10 +209,10 @@ def test_the_examples_are_right(name: str) -> None:
 
 WORDS = st.sampled_from(
     [
-        *"{}[]=:'\"*@#\t\n\x00\ud800", "\n", "\n  ", " ", "- ", "[web]", "[web:vars]", "[a:children]",
-        "web", "a", "all:", "hosts:", " hosts:", "  x:", '"_meta":', "ansible_port=", "22", "{{ x }}",
-        "!vault |", "Host ", "Include ", "ssh://", "web[1:3]", "[::1]", "\\ud83d", "&x ", "*x", "<<:",
-        "ansible_ssh_args=-o", "hullcheck_tags=", "null",
+        *"{}[]=:'\"*@#\t\n\x00\ud800", "\n", "\n  ", " ", "- ", "[web]", "[web:vars]",
+        "[a:children]", "web", "a", "all:", "hosts:", " hosts:", "  x:", '"_meta":',
+        "ansible_port=", "22", "{{ x }}", "!vault |", "Host ", "Include ", "ssh://", "web[1:3]",
+        "[::1]", "\\ud83d", "&x ", "*x", "<<:", "ansible_ssh_args=-o", "hullcheck_tags=", "null",
     ]
 )  # fmt: skip
 

@@ -45,6 +45,7 @@ def test_arguments(text: str, found: Arguments) -> None:
         ("'", "No closing quotation"),
         ("-o Port", "-o 'Port' is not KEYWORD=VALUE"),
         ("-o Port=0", "'0' is not a port"),
+        ("-F ~nobody-here/x", "there is no such home"),
         ("-p ssh", "'ssh' is not a port"),
         ("-l '-x'", "User is '-x', which is no name"),
         ("-D 1080", "-D cannot be done here"),
