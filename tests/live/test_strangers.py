@@ -37,7 +37,7 @@ setsid su eve -c 'exec unshare -U -p -f --map-current-user sleep 3000003' \\
 
 
 def registered(host: DockerHost) -> Mapping[str, str]:
-    findings = audit(host)["runtime.registered"].findings
+    findings = audit(host, "runtime.registered").findings
     return {each.object.name: str(each.status) for each in findings}
 
 
