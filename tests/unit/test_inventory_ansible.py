@@ -188,7 +188,7 @@ def test_what_is_encrypted_is_needed_or_not(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"h.yml:7: ansible_user is encrypted, and .*_user"):
         hosts_in(tmp_path, f"{text}      ansible_user: {vault}", "h.yml")
     meta = {"hostvars": {"x": {"ansible_user": {"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256"}}}}
-    with pytest.raises(DocumentError, match="is encrypted"):
+    with pytest.raises(DocumentError, match=":1: ansible_user is encrypted"):
         hosts_in(tmp_path, json.dumps({"_meta": meta, "all": {"hosts": ["x"]}}), "h.json")
 
 
@@ -256,6 +256,24 @@ def test_a_directory_holds_ansible_s_inventories_only(tmp_path: Path) -> None:
     (tmp_path / "policy.yml").write_text("trusted_users: [root]\n")
     with pytest.raises(DocumentError, match=r"policy.yml: is Hullcheck's own YAML, not Ansible's"):
         load_inventory(tmp_path)
+
+
+def test_a_key_s_path_begins_where_hullcheck_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inventories").mkdir()
+    monkeypatch.chdir(tmp_path)
+    said = "w ansible_ssh_private_key_file=keys/id\nx ansible_private_key_file=~/id\n"
+    found = hosts_in(tmp_path / "inventories", f"[g]\n{said}")
+    assert found["w"].target.identity_file == (tmp_path / "keys/id",)
+    assert found["x"].target.identity_file == (Path.home() / "id",)
+
+
+def test_what_is_listed_already_holds_what_stands_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("ansible_user: beside\nansible_port: 1\n")
+    listed = {"_meta": {"hostvars": {"x": {"ansible_user": "u"}}}, "all": {"hosts": ["x"]}}
+    assert hosts_in(tmp_path, json.dumps(listed))["x"].target.display == "paramiko://u@x"
 
 
 def test_several_sources_are_one_inventory_as_with_ansible(tmp_path: Path) -> None:

@@ -185,23 +185,21 @@ def _plain(node: Node, instead: str) -> Node:
     :raises DocumentError: Ansible would decrypt it, or work it out.
     """
     remedy = f"say it as {instead}" if instead != node.name else "write it out"
-    if isinstance(node.value, dict):
-        if set(node.value) == {"__ansible_unsafe"}:
-            unsafe: Node = node.value["__ansible_unsafe"]
-            return replace(unsafe, name=node.name, tag="!unsafe")
-        vaulted = "__ansible_vault" in node.value
-        value: Any = {key: _plain(each, instead) for key, each in node.value.items()}
-    elif isinstance(node.value, list):
-        vaulted, value = False, [_plain(each, instead) for each in node.value]
-    else:
-        vaulted, value = bool(_VAULT.match(node.raw)) or node.tag.startswith("!vault"), node.value
-    if vaulted:
+    inside: Any = node.value if isinstance(node.value, dict) else {}
+    if "__ansible_vault" in inside or node.tag.startswith("!vault") or _VAULT.match(node.raw):
         raise node.error(
             f"{node.name} is encrypted, and ansible-inventory leaves it so; {remedy}, in plain"
         )
+    if "__ansible_unsafe" in inside:
+        unsafe: Node = inside["__ansible_unsafe"]
+        return replace(unsafe, name=node.name, tag="!unsafe")
     if re.search(r"\{\{|\{%", node.raw) and node.tag != "!unsafe":
         raise node.error(f"{node.name} is a template, which is not worked out; {remedy}, in plain")
-    return replace(node, value=value)
+    if inside:
+        return replace(node, value={key: _plain(each, instead) for key, each in inside.items()})
+    if isinstance(node.value, list):
+        return replace(node, value=[_plain(each, instead) for each in node.value])
+    return node
 
 
 def _tags_anyway(said: Said) -> tuple[str, ...]:
