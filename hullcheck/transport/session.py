@@ -195,7 +195,7 @@ class Session:
         """
         known = self._memory.get(key)
         if known is None:
-            if key in self._stuck:
+            if self.gathering and key in self._stuck:
                 raise Pending
             with self.consulting() as consulted:
                 value, error = None, None

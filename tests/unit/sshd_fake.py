@@ -161,7 +161,15 @@ class Sshd:
             CGROUP.command: "".join(f"{p.pid}/cgroup:0::{p.cgroup}\n" for p in found),
             TIMES.command: "".join(stat(p.pid, p.name, p.ticks) for p in found)
             + f"stat:btime {BOOT}\n",
-            SPACES.command: "".join(f"{p.pid}/root {p.root}\n" for p in found if p.root),
+            SPACES.command: (
+                123 if any(not p.root for p in found) else 0,
+                "".join(f"{p.pid}/root {p.root}\n" for p in found if p.root),
+                "".join(
+                    f"stat: cannot statx '{p.pid}/root': Permission denied\n"
+                    for p in found
+                    if not p.root
+                ),
+            ),
             PROGRAMS.command: "".join(
                 f"'/proc/{p.pid}/exe' -> '{p.exe}'\n" for p in found if p.exe
             ),
