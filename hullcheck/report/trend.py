@@ -171,7 +171,7 @@ def tracks_table(
 
     :param by: what a row is called: the track's control, or its host.
     """
-    parts = [page.heading(title)]
+    parts = [page.heading(safe(title))]
     if heads:
         about = f"{len(heads)} runs, {heads[0].started[:16]} to {heads[-1].started[:16]}"
         parts[0] += f"\n{about.replace('T', ' ')}"

@@ -210,8 +210,12 @@ def _hosts(path: Path) -> Iterator[Check]:
     run = read_run(path)
     known = {host.name for host in run.hosts}
     wrong = []
-    with (path / "verdicts.jsonl").open(encoding="utf-8") as lines:
-        judged = {json.loads(line)["host"] for line in lines}
+    try:
+        with (path / "verdicts.jsonl").open(encoding="utf-8") as lines:
+            judged = {json.loads(line)["host"] for line in lines}
+    except FileNotFoundError:
+        yield Check("hosts", False, "there is no verdicts.jsonl")
+        return
     wrong += [f"{name} has verdicts, but is not in run.json" for name in sorted(judged - known)]
     for host in run.hosts:
         if host.recording is None:
