@@ -219,6 +219,8 @@ def _audit(subject: Subject, plan: Plan, opened: Callable[[Session], None]) -> H
     record.seconds = round(time.monotonic() - clock, 3)
     record.totals = totals(verdict.status for verdict in verdicts)
     evidence = tuple(session.recording) if session is not None and verdicts else ()
+    if session is not None:
+        session.forget()
     return HostAudit(record, verdicts, evidence)
 
 

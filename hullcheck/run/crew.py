@@ -15,6 +15,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -172,7 +173,9 @@ def _serve(
     for each in others:
         each.close()
     lock = threading.Lock()
-    gc.set_threshold(20_000)  # what a host leaves is worth looking for, but not that often
+    # Threads that judge give way less often, and garbage is looked for less often.
+    sys.setswitchinterval(0.02)
+    gc.set_threshold(20_000)
     pool = ThreadPoolExecutor(threads)
 
     def answer(number: int, future: Future[Any]) -> None:

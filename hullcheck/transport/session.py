@@ -215,6 +215,10 @@ class Session:
         result: Value = known.value
         return result
 
+    def forget(self) -> None:
+        """Let go of all that was computed: it refers to the host, and the host to the session."""
+        self._memory.clear()
+
     def close(self) -> None:
         """End the connection; what is known stays known."""
         self.wire.close()
