@@ -173,9 +173,7 @@ def _serve(
     for each in others:
         each.close()
     lock = threading.Lock()
-    # Threads that judge give way less often, and garbage is looked for less often.
-    sys.setswitchinterval(0.02)
-    gc.set_threshold(20_000)
+    sys.setswitchinterval(0.02)  # threads that judge give way less often
     pool = ThreadPoolExecutor(threads)
 
     def answer(number: int, future: Future[Any]) -> None:
