@@ -13,9 +13,9 @@ from hullcheck.benchmarks import Benchmark
 from hullcheck.report.acceptances import odd_acceptances
 from hullcheck.report.page import Page
 from hullcheck.report.source import Source
-from hullcheck.report.table import render
+from hullcheck.report.table import render_run
 from hullcheck.report.text import safe
-from hullcheck.run.directory import read_evidence, read_run, read_verdicts
+from hullcheck.run.directory import read_evidence
 from hullcheck.run.pruned import read_pruned
 from hullcheck.verdict import Run, Status
 
@@ -85,9 +85,8 @@ def say(told: str) -> None:
 def print_table(directory: Path, benchmark: Benchmark, verbose: bool) -> None:
     """Print the table of a run directory as the terminal can show it."""
     terminal = sys.stdout.isatty()
-    text = render(
-        read_run(directory),
-        read_verdicts(directory),
+    text = render_run(
+        directory,
         benchmark=benchmark,
         width=shutil.get_terminal_size((100, 24)).columns if terminal else 100,
         colour=terminal,

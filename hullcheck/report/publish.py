@@ -12,9 +12,9 @@ from hullcheck.benchmarks import Benchmark
 from hullcheck.report.acceptances import odd_acceptances
 from hullcheck.report.formats import FORMATS, MissingExtra, needed, write
 from hullcheck.report.source import Source
-from hullcheck.report.table import render
+from hullcheck.report.table import render_run
 from hullcheck.report.text import safe
-from hullcheck.run.directory import read_run, read_verdicts, replace_text
+from hullcheck.run.directory import replace_text
 from hullcheck.run.index import remember
 from hullcheck.run.options import UsageError
 from hullcheck.run.seal import SealError, seal
@@ -42,7 +42,7 @@ class Publication:
         :raises UsageError: it could not be signed; all else is there.
         """
         source = Source(path)
-        text = render(read_run(path), read_verdicts(path), benchmark=self.benchmark, width=WIDTH)
+        text = render_run(path, benchmark=self.benchmark, width=WIDTH)
         noted = [f"{text.rstrip()}", *odd_acceptances(source)]
         replace_text(path / "table.txt", "\n".join(noted))
         for name in self.formats:

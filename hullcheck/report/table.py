@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from hullcheck.benchmarks import UNCONFIRMED, Benchmark, Item
 from hullcheck.catalogue import all_controls
@@ -19,10 +21,12 @@ from hullcheck.report.coverage import unconfirmed_note
 from hullcheck.report.matrix import Tally, fleet
 from hullcheck.report.page import GOOD, Page, badness, cell, column, severity_rank, tabulated
 from hullcheck.report.text import safe, shown, unpadded, width
+from hullcheck.run.directory import read_run, read_verdicts
+from hullcheck.run.lines import statuses
 from hullcheck.transport.want import Evidence
 from hullcheck.verdict import Finding, HostRecord, Run, Status, Verdict, totals
 
-__all__ = ["Recordings", "render"]
+__all__ = ["Recordings", "render", "render_run"]
 
 Recordings = Callable[[str], Sequence[Evidence]]
 """Gives the recording of a host by its name; evidence numbers are indexes into it."""
@@ -87,6 +91,18 @@ def render(
         parts += _glance(judged.get(hosts[0].name, {}), benchmark, known, page)
     parts.append(_end(run, benchmark, page))
     return unpadded("\n\n".join(part for part in parts if part)) + "\n"
+
+
+def render_run(path: Path, *, verbose: bool = False, **how: Any) -> str:
+    """Return the table of a run directory; of a fleet's verdicts only the status is read.
+
+    :param how: as :func:`render` takes it.
+    :raises ValueError: it is damaged.
+    """
+    run = read_run(path)
+    detailed = verbose or len(run.hosts) <= _DETAILED
+    verdicts = read_verdicts(path) if detailed else statuses(path)
+    return render(run, verdicts, verbose=verbose, **how)
 
 
 def _lost(hosts: Iterable[HostRecord], page: Page) -> list[str]:

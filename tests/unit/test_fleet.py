@@ -33,7 +33,7 @@ from hullcheck.transport import Unreachable
 from hullcheck.transport.recording import dump
 from hullcheck.transport.target import parse_spec
 from hullcheck.transport.want import Evidence
-from hullcheck.verdict import HostRecord, Run
+from hullcheck.verdict import HostRecord, Run, Status, Verdict
 
 CONTROLS = tuple(all_controls().values())[:3]
 PLAN = Plan(CONTROLS, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC))
@@ -407,3 +407,19 @@ def test_a_signal_keeps_what_is_finished(
     assert len(run["hosts"]) == len(specs)
     assert run["run"]["finished"] is None
     assert "127.0.0.1" in Path("run/targets.json").read_text()
+
+
+def test_a_fleets_table_is_the_same_from_statuses_alone(tmp_path: Path) -> None:
+    from hullcheck.benchmarks import load_benchmark
+    from hullcheck.report import table
+
+    run = opened(tmp_path / "run")
+    for number in range(table._DETAILED + 1):
+        verdicts = [Verdict(f"h{number}", each.id, Status.FAIL if number % 3 else Status.PASS, "r")
+                    for each in CONTROLS]  # fmt: skip
+        record = HostRecord(f"h{number}", "t", "audited", totals={"fail": 3} if number % 3 else {})
+        run.add(record, verdicts, [])
+    benchmark = load_benchmark("cis-docker-1.8.0")
+    whole = table.render(read_run(run.path), read_verdicts(run.path), benchmark=benchmark)
+    assert table.render_run(run.path, benchmark=benchmark) == whole
+    assert "h1, h2, h4, h5, h7 and 9 more" in whole
