@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hullcheck.run.directory import read_run, read_verdicts
+from hullcheck.run.directory import VERDICTS, read_run, read_verdicts
 from hullcheck.verdict import HostRecord, Run, Status, Verdict
 
 __all__ = ["FAILING", "Known", "earlier", "known_before", "last_audits"]
@@ -97,6 +97,8 @@ def known_before(path: Path, run: Run) -> Known:
     wanted = {_who(host) for host in run.hosts}
     fails: set[int] = set()
     for place, other in earlier(path, run.started) if wanted else ():
+        if not (place / VERDICTS).is_file():
+            continue  # retention took them out
         here = {_who(host) for host in _whole(other.hosts)} & wanted
         if here:
             names = {name for name, _ in here}

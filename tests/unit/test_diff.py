@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver
 from hullcheck.report.changes import NAMES
 from hullcheck.run.diff import diff
+from hullcheck.run.directory import read_verdicts
+from hullcheck.verdict import Status
 from tests.unit.hostile import ALIVE, hostile_run
 from tests.unit.nights import ASLR, PRIVILEGES, ROOTLESS, Told, night
 
+RECORDINGS = Path(__file__).parents[1] / "recordings"
 GOOD: dict[str, Any] = {ASLR: "pass", PRIVILEGES: {"db": "pass"}, ROOTLESS: "not-applicable"}
 
 
@@ -240,6 +244,36 @@ def test_wrong_usage(
     monkeypatch.chdir(tmp_path)
     assert main(["diff", *argv]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_two_real_hosts_as_one_that_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, name in enumerate(("sound", "rotten")):
+        (tmp_path / str(number)).mkdir()
+        recording = tmp_path / str(number) / "web1.jsonl.gz"
+        shutil.copy(RECORDINGS / f"{name}.jsonl.gz", recording)
+        run = tmp_path / "runs" / f"run-{number}"
+        main(["audit", f"recording://{recording}", "--report-dir", str(run)])
+    one, other = tmp_path / "runs" / "run-0", tmp_path / "runs" / "run-1"
+    assert main(["diff", str(one), str(one)]) == 0
+    capsys.readouterr()
+    code, text = shown(capsys, "--json", str(one), str(other))
+    document = json.loads(text)
+    assert (code, document["scope"], document["hosts"]) == (1, [], [])
+    before, after = ({each.control: each for each in read_verdicts(run)} for run in (one, other))
+    newly = {name for name, each in after.items()
+             if each.status is Status.FAIL is not before[name].status}  # fmt: skip
+    fixed = {name for name, each in before.items()
+             if each.status is Status.FAIL and str(after[name].status) in
+             ("pass", "not-applicable")}  # fmt: skip
+    assert newly
+    told = {what: {each["control"] for each in document["changes"] if each["what"] == what}
+            for what in ("newly-failing", "fixed")}  # fmt: skip
+    assert told["newly-failing"] >= newly
+    # What fails in both is newly failing only for an object that did not fail before.
+    assert all(before[name].status is Status.FAIL for name in told["newly-failing"] - newly)
+    assert told["fixed"] >= fixed
 
 
 class TestLast:

@@ -14,6 +14,8 @@ import pytest
 from hullcheck.cli import main
 from hullcheck.report.formats import write
 from hullcheck.report.source import Source
+from hullcheck.run.directory import read_run
+from hullcheck.run.earlier import known_before
 from hullcheck.run.index import NAME
 from hullcheck.run.retention import Rules, decide, prune
 from hullcheck.run.seal import SUMS, seal
@@ -295,6 +297,14 @@ def test_the_history_outlives_pruning_until_the_index_is_built_anew(
     assert told() == (1, ["pass", "fail", "fail"])
     (tmp_path / NAME).unlink()
     assert told() == (0, [None, None, "fail"])
+
+
+def test_what_was_pruned_is_no_earlier_audit(tmp_path: Path) -> None:
+    first, last = night(tmp_path, 0, ONE), night(tmp_path, 1, ONE)
+    assert known_before(last, read_run(last)).strangers == ()
+    assert main(["prune", str(tmp_path), "--keep-within", "0d"]) == 0
+    assert not (first / "verdicts.jsonl").exists()
+    assert known_before(last, read_run(last)).strangers == ("a",)
 
 
 @pytest.mark.parametrize("argv", [[], ["--keep-within", "90"], ["--keep-within", "x"]])
