@@ -14,6 +14,7 @@ import gc
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -124,16 +125,19 @@ class _Worker:
         return future
 
     def _listen(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                number, good, value = self.connection.recv()
-                with self._lock:
-                    future = self._tasks.pop(number)
-                if good:
-                    future.set_result(value)
-                else:
-                    future.set_exception(value)
-        self._fail()
+        """Take results. What ends this, an answer that cannot be read too, ends the worker."""
+        try:
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    number, good, value = self.connection.recv()
+                    with self._lock:
+                        future = self._tasks.pop(number)
+                    if good:
+                        future.set_result(value)
+                    else:
+                        future.set_exception(value)
+        finally:
+            self._fail()
 
     def _fail(self) -> None:
         with self._lock:
@@ -178,10 +182,13 @@ def _serve(
 
     def answer(number: int, future: Future[Any]) -> None:
         error = future.exception()
+        if error is not None and type(error).__module__ != "builtins":
+            # Others may not come out of a pickle as they went in.
+            error = RuntimeError(f"{type(error).__name__}: {error}")
         with lock, contextlib.suppress(OSError):
             try:
                 connection.send((number, error is None, error or future.result()))
-            except (TypeError, AttributeError) as unpicklable:
+            except (TypeError, AttributeError, pickle.PicklingError) as unpicklable:
                 connection.send((number, False, RuntimeError(str(unpicklable))))
 
     with contextlib.suppress(EOFError, OSError):

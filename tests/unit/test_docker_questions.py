@@ -54,7 +54,7 @@ CLIENT = f'case "$*" in *inspect*) echo "client: $*";; *) echo {ID[::-1]};; esac
 )
 def test_the_ids_of_a_listing(tmp_path: Path, curl: str | None, expected: list[str] | None) -> None:
     """curl finds them or, where it is sure, none; else the client is asked. It inspects them."""
-    api = Api(None, ADDRESS, True)  # type: ignore[arg-type]
+    api = Api(None, ADDRESS, True)
     for number, asked in enumerate((api.containers_want(), api.images_want())):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -70,7 +70,7 @@ def test_curl_answers_and_the_client_says_why_not(tmp_path: Path) -> None:
     denied = "echo denied; exit 1"
     for number, asked in enumerate((
         version_want(ADDRESS), probe_want(ADDRESS),
-        Api(None, ADDRESS, True).wants()[2],  # type: ignore[arg-type]
+        Api(None, ADDRESS, True).wants()[2],
     )):  # fmt: skip
         for curl, docker, expected in (
             (says("by curl"), "echo by client", "by curl"),

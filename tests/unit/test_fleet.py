@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,27 +25,13 @@ from hullcheck.run.audit import Plan, Subject, audit_host
 from hullcheck.run.crew import ProcessCrew
 from hullcheck.run.directory import RunDirectory, read_document, read_run, read_verdicts
 from hullcheck.run.fleet import audit
-from hullcheck.run.shard import Shard
 from hullcheck.run.site import SiteRecord
 from hullcheck.transport import Unreachable
-from hullcheck.transport.recording import dump
 from hullcheck.transport.target import parse_spec
-from hullcheck.transport.want import Evidence
 from hullcheck.verdict import HostRecord, Run, Status, Verdict
 
 CONTROLS = tuple(all_controls().values())[:3]
 PLAN = Plan(CONTROLS, datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC))
-
-
-@pytest.fixture
-def subjects(tmp_path: Path) -> list[Subject]:
-    """Seven hosts that answer from recordings, one of them with an empty one."""
-    made = []
-    for number in range(7):
-        file = tmp_path / f"web{number}.jsonl.gz"
-        dump([Evidence("uname -r", 0, b"6.%d\n" % number, b"")] if number else [], file)
-        made.append(Subject(parse_spec(f"recording://{file}")))
-    return made
 
 
 def opened(path: Path) -> RunDirectory:
@@ -108,6 +92,24 @@ def test_a_crew_tells_of_what_cannot_be_pickled_and_of_what_a_task_raises() -> N
     failing = [crew.submit(lambda: 1), crew.submit(threading.Lock), crew.submit(int, "x")]
     assert all(each.exception(5) for each in failing)
     assert isinstance(failing[2].exception(), ValueError)
+    crew.shutdown()
+
+
+class Unreadable(Exception):
+    """Is pickled with one argument, and made with two."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+
+
+def raises() -> None:
+    raise Unreadable("odd", "error")
+
+
+def test_an_error_that_no_pickle_gives_back_leaves_nobody_waiting() -> None:
+    crew = ProcessCrew(1, 2)
+    assert str(crew.submit(raises).exception(5)) == "Unreadable: odd: error"
+    assert crew.submit(dies, 1).result(5) == 1
     crew.shutdown()
 
 
@@ -203,12 +205,6 @@ def test_a_torn_end_is_no_finished_host(tmp_path: Path, subjects: list[Subject])
         RunDirectory.reopen(run.path, CONTROLS)
 
 
-@pytest.fixture
-def specs(subjects: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.chdir(tmp_path)
-    return [str(each.target) for each in subjects[1:]]
-
-
 CHOSEN = [word for each in CONTROLS for word in ("--control", each.id)]
 
 
@@ -262,96 +258,6 @@ def test_wrong_usage(
     assert main(["audit", *argv]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("of", [1, 2, 3, 8])
-def test_every_host_is_in_one_shard(of: int) -> None:
-    everything = list(range(7))
-    parts = [Shard(number, of).pick(everything) for number in range(1, of + 1)]
-    assert sorted(each for part in parts for each in part) == everything
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
-@pytest.fixture
-def shards(specs: list[str], capsys: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
-    """Three shards of six hosts, and the run of them all, in ``whole``."""
-    main(["audit", *CHOSEN, "--report-dir", "whole", *specs])
-    made = []
-    for number in (1, 2, 3):
-        made.append(f"shards/{number}")
-        argv = [*CHOSEN, "--shard", f"{number}/3", "--report-dir", made[-1], *specs]
-        assert main(["audit", *argv]) == 3
-    capsys.readouterr()
-    yield made
-
-
-def test_merged_shards_are_the_run(shards: list[str]) -> None:
-    assert main(["merge", *shards, "--report-dir", "merged"]) == 3
-    assert outcome(Path("merged")) == outcome(Path("whole"))
-    merged, whole = read_run(Path("merged")), read_run(Path("whole"))
-    assert (merged.policy_digest, merged.controls_digest) == (
-        whole.policy_digest,
-        whole.controls_digest,
-    )
-    assert main(["verify", "merged"]) == 0
-    assert len(list(Path("merged").glob("shard-*.SHA256SUMS"))) == 3
-
-
-def test_a_lost_shard_is_named(shards: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["merge", shards[0], shards[2], "--report-dir", "merged"]) == 3
-    said = capsys.readouterr()
-    assert "shard 2/3 is missing" in said.err
-    assert "web2 UNREACHABLE: shard 2/3 is missing" in said.out
-    found = {each.name: each.status for each in read_run(Path("merged")).hosts}
-    assert [name for name, status in found.items() if status == "unreachable"] == ["web2", "web5"]
-
-
-def test_an_unfinished_shard_is_named(
-    shards: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    document = read_document(Path(shards[1]))
-    document["run"]["finished"], gone = None, document["hosts"].pop()
-    Path(shards[1], "run.json").write_text(json.dumps(document))
-    lines = Path(shards[1], "verdicts.jsonl").read_text().splitlines(keepends=True)
-    Path(shards[1], "verdicts.jsonl").write_text("".join(lines[:3]))
-    Path(shards[1], gone["recording"]).unlink()
-    Path(shards[1], "SHA256SUMS").unlink()
-    main(["merge", *shards, "--report-dir", "merged"])
-    assert f"{gone['name']} UNREACHABLE: shard 2/3 was not finished" in capsys.readouterr().out
-    assert read_run(Path("merged")).finished is None
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda path: None, "are the same shard, 1/3"),
-        (lambda path: Path(path, "verdicts.jsonl").write_text(""), "is not as it was sealed"),
-        (lambda path: edited(path, lambda run: run.pop("shard")), "is no shard"),
-        (lambda path: edited(path, lambda run: run["shard"]["hosts"].pop()), "differ in the inven"),
-        (lambda path: edited(path, lambda run: run.update(policy_digest="x")), "in the policy"),
-        (lambda path: edited(path, lambda run: run["shard"].update(of=4)), "the number of shards"),
-    ],
-)
-def test_what_does_not_belong_together_is_refused(
-    shards: list[str], spoil: Any, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(shards[1] if "same" not in said else shards[0], "odd")
-    spoil("odd")
-    assert main(["merge", shards[0], "odd", "--report-dir", "merged"]) == 2
-    assert said in capsys.readouterr().err
-    assert not Path("merged").exists()
-
-
-def edited(path: str, change: Any) -> None:
-    document = read_document(Path(path))
-    change(document["run"])
-    Path(path, "run.json").write_text(json.dumps(document))
-    Path(path, "SHA256SUMS").unlink()
-
-
-def test_more_shards_than_hosts(specs: list[str]) -> None:
-    argv = [*CHOSEN, "--shard", "9/9", "--report-dir", "empty", *specs]
-    assert main(["audit", *argv]) == 0
 
 
 class Terminal(io.StringIO):
