@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,13 @@ END = """
 userdel -r mallory; chmod 755 /etc/cron.*; rm -f /etc/cron.allow /usr/bin/crontab
 rm /etc/profile.d/x.sh; ! grep -q mallory /etc/subuid
 """
+
+
+@pytest.fixture(scope="module")
+def overlay_host() -> Iterator[OverlayHost]:
+    """One of its own: to the shared one others add users."""
+    with OverlayHost("accounts1") as host:
+        yield host
 
 
 def test_each_flips(overlay_host: OverlayHost) -> None:
