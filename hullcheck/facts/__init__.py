@@ -9,6 +9,7 @@ from hullcheck.facts import (  # noqa: F401
     binfmt,
     boot,
     boot_mounts,
+    build_agents,
     bundles,
     clock,
     compilers,

@@ -288,6 +288,14 @@ def rotten(name: str) -> Iterator[SystemdHost]:
             host.run("ip link del hcrec1", check=False)
 
 
+@contextmanager
+def builder(name: str) -> Iterator[OverlayHost]:
+    """A host without engine for what runs builds; parts/build_*.py bring what it has."""
+    with OverlayHost(name) as host:
+        show(host, {"/proc/cmdline": f"{BOOT}\n"})
+        yield host
+
+
 SCENES: dict[str, Scene] = {
     "bare": bare,
     "typical": typical,
@@ -297,6 +305,8 @@ SCENES: dict[str, Scene] = {
     "remapped": remapped,
     "rootless": rootless,
     "rotten": rotten,
+    "builder-sound": builder,
+    "builder-rotten": builder,
     "swarm": swarm,
     "swarm-loose": swarm_loose,
 }
