@@ -267,7 +267,8 @@ class TestSockets:
 def found(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("s")
     with contextlib.ExitStack() as stack, contextlib.chdir(folder):
-        paths = ["a b", "new\nline", "\udcff\x85", f"{CARRIER}\n{unix('x', 1)}", "\0abs"]
+        paths = ["a b", "new\nline", "\udcff\x85", f"{CARRIER}\n{unix('x', 1)}",
+                     f"\0abs{os.getpid()}"]  # fmt: skip
         for path in paths:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX))
             listener.bind(os.fsencode(path))
