@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from hullcheck.facts.shell import SHELLS, Command, script_of
 
-__all__ = ["only_updates_index", "unverified", "unverified_setting"]
+__all__ = ["OFF", "PLAIN", "only_updates_index", "unchecked", "unverified", "unverified_setting"]
 
 APT = frozenset({"apt", "apt-get", "aptitude"})
 RPM = frozenset({"dnf", "dnf5", "microdnf", "tdnf", "yum"})
@@ -93,6 +93,10 @@ VARIABLES: Mapping[str, re.Pattern[str]] = {
     "UV_INSECURE_HOST": re.compile(".+", re.DOTALL),
     "GOSUMDB": re.compile("off"),
     "GOINSECURE": re.compile(".+", re.DOTALL),
+    "GOFLAGS": re.compile(r"(?s)(.*\s)?-insecure(\s.*)?"),
+    "BUNDLE_SSL_VERIFY_MODE": re.compile("0"),
+    "CONDA_SSL_VERIFY": re.compile("(?i)false|no|0"),
+    "YARN_ENABLE_STRICT_SSL": re.compile("(?i)false|0"),
 }
 
 VERIFIERS = re.compile(
@@ -224,7 +228,7 @@ def _fetches_blindly(command: Command) -> str:
     if command.program not in FETCHERS:
         return ""
     for word in command.arguments:
-        if _unchecked(command.program, word):
+        if unchecked(command.program, word):
             return f"{command.program} {word}"
         if plain := PLAIN.match(word):
             return f"{command.program} {plain[0]}…"
@@ -264,7 +268,8 @@ def _installs(words: Sequence[str]) -> bool:
     return any(re.fullmatch("-[a-zA-Z]*i[a-zA-Z]*|--install", word) for word in words)
 
 
-def _unchecked(program: str, word: str) -> bool:
+def unchecked(program: str, word: str) -> bool:
+    """Whether an option of curl or wget leaves the other side's certificate unread."""
     if program == "curl":
         short = re.fullmatch("-([A-Za-z#0]+)", word)
         # Options of curl that take a value end a group of short ones.
