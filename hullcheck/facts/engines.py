@@ -19,6 +19,7 @@ from hullcheck.verdict import Object
 
 if TYPE_CHECKING:
     from hullcheck.facts.docker.engine import DockerEngine
+    from hullcheck.facts.podman.registries import Registries
     from hullcheck.facts.podman.signatures import Signatures
 
 __all__ = ["DEFAULT_PROFILE", "UNCONFINED", "UNLIMITED", "Engine", "Told", "engine", "engine_kind"]
@@ -107,6 +108,21 @@ class Engine:
         self._none("policy of signatures")
 
     @property
+    def short_names(self) -> Registries:
+        """Where it looks for images whose names have no registry."""
+        self._none("setting of short names")
+
+    @property
+    def entitlements(self) -> Told:
+        """What more builds may ask for than a container's rights, sorted."""
+        self._none("builder")
+
+    @property
+    def cache_bounded(self) -> Told:
+        """Whether the cache of its builds is tidied up."""
+        self._none("builder")
+
+    @property
     def log_level(self) -> Told:
         """How much it tells: debug, info, warn, error …"""
         self._none("log level of its own")
@@ -167,6 +183,32 @@ class DockerAsEngine(Engine):
     @property
     def remapped(self) -> Told:
         return Told(bool({"userns", "rootless"} & set(self.docker.security_options)), "daemon")
+
+    def _builder(self, *keys: str) -> Told:
+        """Return what ``builder`` in daemon.json says, True without; Go's JSON minds no capitals.
+
+        :raises Unknown: the file cannot be read, or has changed since the daemon started.
+        """
+        if self.docker.stale:
+            raise Unknown(self.docker.stale)
+        value: Any = self.docker.configuration.values
+        for key in ("builder", *keys):
+            low = {str(name).lower(): one for name, one in value.items()}
+            value = low.get(key)
+            if not isinstance(value, dict):
+                return Told(value, "default" if value is None else self.docker.config_file)
+        return Told(None, "default")
+
+    @property
+    def entitlements(self) -> Told:
+        """What daemon.json gives; network.host, which the default gives, is Docker's anyway."""
+        told = self._builder("entitlements", "security-insecure")
+        return Told(["security.insecure"] if told.value is True else [], told.source)
+
+    @property
+    def cache_bounded(self) -> Told:
+        told = self._builder("gc", "enabled")
+        return Told(told.value is not False, told.source)
 
     @property
     def log_level(self) -> Told:

@@ -1,10 +1,10 @@
-"""Where package managers and download tools are told what to verify: one sweep over the files that
-are known, of the system and of every home.
+"""Where package managers, download tools and builders are told what to verify: one sweep over the
+files that are known, of the system and of every home.
 
 Only lines that may decide are brought: in such files stand tokens too. The paths are those of the
 tools' own documentation: sources.list(5), dnf.conf(5), zypper(8), pacman.conf(5), pip, npm, Yarn,
-Go (``go help environment``), Cargo, Maven, Composer, Bundler, RubyGems, conda, Helm, curl(1) and
-wget(1).
+Go (``go help environment``), Cargo, Maven, Composer, Bundler, RubyGems, conda, Helm, curl(1),
+wget(1), BuildKit, buildx, containers-registries.d(5) and notation.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ SYSTEM: Mapping[str, str] = {
     "conda": "/etc/conda/.condarc /etc/conda/condarc /opt/conda/.condarc /opt/miniconda3/.condarc"
     " /var/lib/conda/.condarc",
     "wget": "/etc/wgetrc /usr/local/etc/wgetrc",
+    "buildkitd": "/etc/buildkit/buildkitd.toml",
+    "lookaside": "/etc/containers/registries.d/*.yaml",
     "env": "/etc/environment /etc/environment.d/*.conf /etc/profile /etc/profile.d/*.sh"
     " /etc/bash.bashrc /etc/bashrc /etc/zshenv /etc/zsh/zshenv /etc/default/* /etc/sysconfig/*"
     " /etc/systemd/system.conf /etc/systemd/system.conf.d/*.conf /etc/systemd/system/*.service"
@@ -75,6 +77,9 @@ OF_HOMES: Mapping[str, str] = {
     "helm": ".config/helm/repositories.yaml",
     "curl": ".curlrc .config/curlrc .config/.curlrc",
     "wget": ".wgetrc",
+    "buildkitd": ".config/buildkit/buildkitd.toml",
+    "buildx": ".docker/buildx/instances/*",
+    "lookaside": ".config/containers/registries.d/*.yaml",
     "notation": ".config/notation/trustpolicy.json .config/notation/trustpolicy.oci.json"
     " .config/notation/trustpolicy.blob.json",
     "env": ".profile .bash_profile .bash_login .bashrc .zshenv .zprofile .zshrc .pam_environment"
@@ -123,12 +128,15 @@ c == "helm" {
     else if (low ~ /^ *- /) print FILENAME ":- other: x"
     next
 }
-c == "composer" {
+c == "composer" || c == "buildx" {
     s = $0; o = ""
     while (match(s, /"([^"\\]|\\.)*"/)) {
         v = substr(s, RSTART, RLENGTH); o = o substr(s, 1, RSTART - 1)
         s = substr(s, RSTART + RLENGTH)
-        o = o (s ~ /^[ \t]*:/ || v ~ /^"https?:/ ? v : "\"x\"")
+        if (s ~ /^[ \t]*:/) t = v
+        else if (c == "buildx" ? length(v) > 300 && t != "\"buildkitd.toml\"" : v !~ /^"https?:/)
+            v = "\"x\""
+        o = o v
     }
     print FILENAME ":" o s; next
 }

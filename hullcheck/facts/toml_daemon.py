@@ -29,6 +29,7 @@ __all__ = [
     "TomlFile",
     "parse_arguments",
     "running",
+    "toml_file",
     "typed",
     "wants",
 ]
@@ -169,7 +170,7 @@ class TomlDaemon(Engine):
         answers = session_of(self.host).ask(*(each for place in places for each in wants(place)))
         pairs = zip(answers[::2], answers[1::2], strict=True)
         return [
-            _toml_file(path, place, *pair)
+            toml_file(path, place, *pair)
             for path, place, pair in zip(paths, places, pairs, strict=True)
         ]
 
@@ -223,7 +224,11 @@ def wants(path: str) -> tuple[Want, Want]:
     return read(path), changed
 
 
-def _toml_file(path: str, place: str, content: Answer, changed: Answer) -> TomlFile:
+def toml_file(path: str, place: str, content: Answer, changed: Answer) -> TomlFile:
+    """Return the file that :func:`wants` asked for at a place of the host.
+
+    :raises Unknown: it cannot be read, or is not TOML.
+    """
     times = {
         found[3]: float(max(int(found[1]), int(found[2])))
         for line in changed.text.splitlines()

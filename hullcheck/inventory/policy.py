@@ -29,6 +29,8 @@ class Policy:
     :param maximum_password_age: days after which a password must be another one.
     :param cron_users: accounts beside root that may leave jobs for cron and at.
     :param insecure_registries: registries that may be spoken to without TLS.
+    :param build_entitlements: what builds may ask BuildKit for beyond a container's rights:
+        network.host, security.insecure, device.
     :param log_drivers: log drivers that send container logs off the host, beyond the known ones.
     :param authorization_plugins: authorization plugins of which at least one must be in use.
     :param cgroup_parents: cgroup parents that containers may run under.
@@ -101,6 +103,7 @@ class Policy:
     maximum_password_age: int | None = None
     cron_users: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    build_entitlements: tuple[str, ...] = ()
     log_drivers: tuple[str, ...] = ()
     authorization_plugins: tuple[str, ...] | None = None
     cgroup_parents: tuple[str, ...] = ()
