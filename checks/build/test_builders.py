@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 
-from hullcheck.control import Unknown, control, expect
+from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.buildkit import Buildkit
 from hullcheck.facts.engines import Engine
+from hullcheck.facts.files import Files
+from hullcheck.facts.signing import NotationPolicy
 from hullcheck.inventory.policy import Policy
+
+CHECKS = frozenset({"integrity", "authenticity", "expiry"})
+"""What notation verifies; that a certificate's revocation is only logged may be the site's."""
 
 
 @control(
@@ -80,3 +85,32 @@ def test_build_cache_bounded(engine: Engine) -> None:
     told = engine.cache_bounded
     done = "tidied up" if told.value else "kept for ever"
     expect(done, equals="tidied up", what=f"what of the cache is not used ({told.source})")
+
+
+@control(
+    title="notation refuses images without a signature that it trusts",
+    severity="medium",
+    level=1,
+    fix="Set signatureVerification.level to strict in trustpolicy.json for every policy whose "
+    "images are run, name a trust store, and put its certificates into truststore/x509.",
+)
+def test_notation_trust(notation_policy: NotationPolicy, files: Files) -> None:
+    """skip verifies nothing, audit only writes down that a signature is bad, permissive takes
+    images whose signer was revoked or has expired. A trust store that is not there makes every
+    image fail, until somebody chooses skip."""
+    if not notation_policy.policies:
+        raise NotApplicable("it has no policy: notation refuses everything")
+    for each in notation_policy.policies:
+        scopes = ", ".join(each.scopes)
+        expect(each.level, one_of=("strict",), what=f"level of {each.name} ({scopes})")
+        weaker = sorted(
+            f"{check}: {action}"
+            for check, action in each.overrides.items()
+            if action in ("skip", "log") and check in CHECKS
+        )
+        expect(weaker, equals=[], what=f"checks that {each.name} only logs or skips")
+    names = sorted({name for each in notation_policy.policies for name in each.stores
+                    if each.level != "skip"})  # fmt: skip
+    folders = files.all(notation_policy.store(name) for name in names)
+    gone = [name for name, each in zip(names, folders, strict=True) if not each.exists]
+    expect(gone, equals=[], what="trust stores that are not there")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from hullcheck.control import Manual, NotApplicable, control, expect
 from hullcheck.facts.capabilities import names
+from hullcheck.facts.engines import Engine
 from hullcheck.facts.mounts import within
 from hullcheck.facts.podman import Podman, Quadlet
 from hullcheck.facts.podman.subordinate import SubordinateIds
@@ -38,10 +39,10 @@ LOOSE = {
     fix="Name one registry, or none, in unqualified-search-registries of registries.conf, and "
     'write images with their registry; with several, at least short-name-mode = "enforcing".',
 )
-def test_podman_short_names(podman: Podman) -> None:
+def test_podman_short_names(engine: Engine) -> None:
     """A name without a registry is looked for in all that are listed. Whoever registers that name
     in the first of them has his image run in the place of yours."""
-    registries = podman.registries
+    registries = engine.short_names
     listed = ", ".join(registries.search)
     expect(len(registries.search), at_most=1, what=f"registries that are searched ({listed})")
     if len(registries.search) > 1:

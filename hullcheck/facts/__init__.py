@@ -59,6 +59,7 @@ from hullcheck.facts import (  # noqa: F401
     secrets_of_accounts,
     services,
     setuid,
+    signing,
     sockets,
     sshd,
     startup,

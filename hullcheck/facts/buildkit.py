@@ -82,10 +82,11 @@ class Buildkit(Engine):
     def _table(self, *keys: str) -> Values:
         found: Any = self.values
         for key in keys:
-            found = found.get(key, {})
+            found = found.get(key) or {}
             if not isinstance(found, Mapping):
                 raise Unknown(f"{key} in {self.file.path} is no table")
-        return found
+        table: Values = found
+        return table
 
     def _flag(self, name: str) -> str:
         given = self.flags.get(name) or [""]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from testinfra.host import Host
@@ -177,6 +178,12 @@ class Crio(TomlDaemon):
     def _registries(self) -> Registries:
         places: Places = get(self.host, "podman_places")
         return read_registries(places, _ROOT)
+
+    @property
+    def short_names(self) -> Registries:
+        found = self._registries
+        mode = str(self.setting("", "image", "short_name_mode").value) or "enforcing"
+        return replace(found, mode=mode)
 
     @fact
     def signatures(self) -> Signatures:

@@ -48,9 +48,19 @@ class Engine:
         self.kind = kind
         self.label = label
 
+    home = "/root"
+    """The home of the user whose files it reads."""
+
+    trusted: Collection[int] = (0,)
+    """The users who may write what it rests on."""
+
     @property
     def object(self) -> Object:
         return Object("engine", self.label)
+
+    def placed(self, path: str) -> str:
+        """Return where the host finds what it sees at a path."""
+        return path
 
     def __str__(self) -> str:
         return self.label

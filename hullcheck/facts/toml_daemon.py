@@ -164,6 +164,9 @@ class TomlDaemon(Engine):
         at_home = own is None or "{}:{}".format(*own) == here
         return path if at_home else f"/proc/{self.process.pid}/root{path}"
 
+    def placed(self, path: str) -> str:
+        return self.seen(path)
+
     def read(self, paths: Collection[str]) -> list[TomlFile]:
         """Return some files, as the daemon sees them. :raises Unknown: one cannot be read."""
         places = [self.seen(path) for path in paths]

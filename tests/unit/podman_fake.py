@@ -10,7 +10,9 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import control_of
+from hullcheck.facts.package_files import SWEEP
 from hullcheck.facts.podman.places import CONFIGURATION, END, ROOT_STORE, STORES
+from hullcheck.facts.podman.pullers import PROGRAMS
 from hullcheck.facts.podman.roots import ROOT_RUN, Roots
 from hullcheck.facts.podman.store import store_want
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
@@ -99,6 +101,8 @@ def podman_answers(
     passwd = "".join(f"{n}:x:{uid}:{uid}::{h}:/bin/sh\n" for n, (uid, h) in ACCOUNTS.items())
     answers: dict[str, Reply] = {
         CONFIGURATION.command: (files or Files()).reply(),
+        PROGRAMS.command: (1, ""),
+        SWEEP.command: f"{END}\n",
         STORES.command: (0, "\n".join([*found, END]) + "\n", complaints),
         "getent passwd": passwd,
         "getent group": "".join(f"{name}:x:{uid}:\n" for name, (uid, _) in ACCOUNTS.items()),

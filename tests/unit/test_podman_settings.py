@@ -44,7 +44,8 @@ def engines(test, files=None, policy=None, **more):
 
 
 def test_no_podman_is_not_applicable():
-    assert str(verdict(test_podman.test_podman_short_names, programs=()).status) == "not-applicable"
+    judged = verdict(test_podman.test_podman_default_isolation, programs=())
+    assert str(judged.status) == "not-applicable"
 
 
 MACHINE = {
@@ -347,13 +348,20 @@ def test_parsers_take_any_text(text):
             parse("x", text)
 
 
+def engines_of(**more):
+    """Return what is said of short names, of each Podman."""
+    base = docker_answers()
+    found = findings(test_podman.test_podman_short_names, base=base, **more)
+    return {name: status for name, status in found.items() if name.startswith("podman")}
+
+
 def test_loops_of_links_hide_nothing():
     loops = (
         "find: File system loop detected; '/home/bob/.config/containers/l' is part of the same\n"
         "find: '/home/bob/.config/containers/s': Too many levels of symbolic links\n"
     )
     also = {CONFIGURATION.command: (0, f"{END}\n", loops)}
-    found = findings(test_podman.test_podman_short_names, also=also)
+    found = engines_of(also=also)
     assert found == {"podman (root)": "pass"}
 
 
@@ -361,17 +369,17 @@ def test_where_a_users_link_leads_is_not_looked_at():
     """It may lead to /etc/shadow, or to the whole of /."""
     links = "= link /home/bob/.config/containers/a.conf\n"
     also = {CONFIGURATION.command: (0, f"{links}{END}\n")}
-    found = findings(test_podman.test_podman_short_names, also=also)
+    found = engines_of(also=also)
     assert found == {"podman (root)": "pass", "podman (of others)": "unknown"}
     assert "find -L" not in CONFIGURATION.command.partition("/home/*")[2]
 
 
 def test_hidden_places_leave_the_engines_of_others_unknown():
     hidden = Files(hidden=["/home/bob/.config/containers"])
-    found = findings(test_podman.test_podman_short_names, files=hidden)
+    found = engines_of(files=hidden)
     assert found == {"podman (root)": "pass", "podman (of others)": "unknown"}
-    found = findings(
-        test_podman.test_podman_short_names, files=hidden, stores={BOB.graphroot: 1001},
+    found = engines_of(
+        files=hidden, stores={BOB.graphroot: 1001},
         kept={BOB: Files()},
     )  # fmt: skip
     assert found == {"podman (root)": "pass", "podman (bob)": "unknown"}

@@ -4,7 +4,7 @@ podman itself is never run: it writes locks and state.
 """
 
 # Importing a module registers what it provides.
-from hullcheck.facts.podman import places, quadlets, store, subordinate  # noqa: F401
+from hullcheck.facts.podman import places, pullers, quadlets, store, subordinate  # noqa: F401
 from hullcheck.facts.podman.engine import Podman
 from hullcheck.facts.podman.quadlets import Quadlet
 

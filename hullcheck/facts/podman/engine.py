@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.accounts import Accounts, User
-from hullcheck.facts.engines import DEFAULT_PROFILE, UNCONFINED, Engine, Told, engine_kind
+from hullcheck.facts.engines import DEFAULT_PROFILE, UNCONFINED, Told, engine_kind
 from hullcheck.facts.podman.places import USER_STORE, Places
-from hullcheck.facts.podman.registries import Registries, read_registries
+from hullcheck.facts.podman.pullers import Puller
 from hullcheck.facts.podman.settings import Settings, own_directory, read_settings
-from hullcheck.facts.podman.signatures import Signatures, read_signatures
 from hullcheck.facts.podman.store import Store
 from hullcheck.facts.podman.units import ApiUnit, api_unit
 from hullcheck.facts.registry import Unseen, fact, get, provide_each
@@ -39,37 +38,21 @@ ULIMITS = {"nofile": 1048576, "nproc": 1048576}
 PIDS = 2048
 
 
-class Podman(Engine):
+class Podman(Puller):
     """Podman as one user of the host runs it."""
 
     def __init__(self, host: Host, user: User) -> None:
-        super().__init__(host, "podman", f"podman ({user.name})")
-        self.user = user
+        super().__init__(host, "podman", user)
 
     @property
     def rootless(self) -> bool:
         """Whether its user is not root."""
         return self.user.uid != 0
 
-    @property
-    def _places(self) -> Places:
-        places: Places = get(self.host, "podman_places")
-        return places
-
     @fact
     def settings(self) -> Settings:
         """Its containers.conf, merged. :raises Unknown: a file cannot be read or parsed."""
         return read_settings(self._places, self.user)
-
-    @fact
-    def registries(self) -> Registries:
-        """Its registries.conf. :raises Unknown: as above."""
-        return read_registries(self._places, self.user)
-
-    @fact
-    def signatures(self) -> Signatures:
-        """Its policy.json. :raises NotApplicable: it has none. :raises Unknown: as above."""
-        return read_signatures(self._places, self.user)
 
     @fact
     def api(self) -> ApiUnit | None:
@@ -80,14 +63,6 @@ class Podman(Engine):
     def privileged(self) -> bool:
         """Whether every container is privileged."""
         return bool(self.settings.get("privileged", default=False).value)
-
-    @property
-    def insecure_registries(self) -> Collection[str]:
-        return self.registries.insecure
-
-    @property
-    def mirrors(self) -> Collection[str]:
-        return self.registries.mirrors
 
     @property
     def default_seccomp(self) -> Told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ SIGNED = ("reject", "signedBy", "signedBaseLayer", "sigstoreSigned")
 """The other kinds of requirements; a policy with one of no kind is refused as a whole."""
 
 NOTHING = [{"type": "reject"}]
+KEYS = ("keyPath", "keyPaths", "caPath", "caRootsPath", "caIntermediatesPath", "rekorPublicKeyPath",
+        "rekorPublicKeyPaths")  # fmt: skip
 REMOTE = ("docker", "atomic")
 """Transports that bring images from other machines."""
 
@@ -27,11 +29,15 @@ REMOTE = ("docker", "atomic")
 class Signatures:
     """:param anywhere: what takes images from any registry, unsigned: ``default`` or a transport.
     :param scopes: the registries and repositories from which images are taken unsigned.
+    :param keys: the files of keys and authorities by which signatures are verified.
+    :param attached: the scopes whose signatures are sigstore's, and lie beside their images.
     """
 
     path: str
     anywhere: tuple[str, ...]
     scopes: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
 
 
 def read_signatures(places: Places, user: User) -> Signatures:
@@ -64,9 +70,27 @@ def parse_policy(path: str, text: str) -> Signatures:
             for scope, wanted in scopes.items()
             if scope and _takes(wanted)
         ]
+        named = [(scope, wanted) for each in remote.values() for scope, wanted in each.items()]
+        keys = [key for _, wanted in (("", values["default"]), *named) for key in _keys(wanted)]
+        attached = [scope for scope, wanted in named if scope and _of_sigstore(wanted)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Unknown(f"{path} is no policy of signatures") from None
-    return Signatures(path, tuple(anywhere), tuple(sorted(set(scopes))))
+    return Signatures(
+        path, tuple(anywhere), tuple(sorted(set(scopes))), tuple(sorted(set(keys))),
+        tuple(sorted(set(attached))),
+    )  # fmt: skip
+
+
+def _keys(requirements: Any) -> Iterator[str]:
+    """Yield the files that requirements name, of keys, of Fulcio and of Rekor."""
+    for each in requirements:
+        tables = (each, each.get("fulcio") or {}, each.get("pki") or {})
+        for found in (table.get(name) for table in tables for name in KEYS):
+            yield from [found] if isinstance(found, str) else map(str, found or ())
+
+
+def _of_sigstore(requirements: Any) -> bool:
+    return any(each["type"] == "sigstoreSigned" for each in requirements)
 
 
 def _takes(requirements: Any) -> bool:
