@@ -48,6 +48,12 @@ SWITCHES: Mapping[str, Callable[[str], bool]] = {
 }  # fmt: skip
 """When a value turns verification off, by name."""
 
+HOSTS = frozenset({
+    "trusted-host", "allow-insecure-host", "pip-trusted-host", "uv-insecure-host",
+    "unsafehttpwhitelist",
+})  # fmt: skip
+LOOPBACK = re.compile(r"(https?://)?(localhost|127\.[0-9.]+|\[?::1\]?)(:\d+)?/?")
+
 FURTHER = frozenset({"extra-index-url", "PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"})
 
 
@@ -61,6 +67,10 @@ def _plain(value: str) -> bool:
 
 def unsafe(setting: Setting) -> bool:
     """Whether a setting lets code in that nobody has vouched for."""
+    if setting.name.lower().replace("_", "-") in HOSTS and all(
+        LOOPBACK.fullmatch(each) for each in setting.value.split()
+    ):
+        return False
     if setting.tool == "curl":
         return unchecked("curl", setting.name)
     if setting.tool == "env" and unverified_setting(setting.name, setting.value):

@@ -20,7 +20,7 @@ from hullcheck.facts.registry import provide
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import CannotAnswer, session_of, want
 
-__all__ = ["NAMES", "SWEEP", "PackageFile", "PackageFiles", "package_files"]
+__all__ = ["NAMES", "SWEEP", "PackageFile", "PackageFiles", "kind_of", "package_files", "program"]
 
 NAMES = (
     "GIT_SSL_NO_VERIFY", "NODE_TLS_REJECT_UNAUTHORIZED", "NPM_CONFIG_STRICT_SSL",
@@ -163,7 +163,7 @@ low ~ /^[ \t]*#/ { next }
 """
 
 
-def _program() -> str:
+def program() -> str:
     kept = "\n".join(
         f"c == \"{kind}\" && low !~ /{pattern}/ {{ next }}".replace("'", "\\047")
         for kind, pattern in _KEPT.items()
@@ -217,7 +217,7 @@ def _script() -> str:
         f'S=$N$(find -L "$@" -maxdepth 0 -size -{LARGEST + 1})$N; set --\n'
         'IFS=$N; for l in $F; do p=${l#* }; case $S in *"$N$p$N"*) echo "= file $l";'
         ' set -- "$@" "c=${l%% *}" "$p";; *) echo "= large $p";; esac; done; unset IFS\n'
-        f"awk '{_program()}' \"$@\" /dev/null; echo '{END}'"
+        f"awk '{program()}' \"$@\" /dev/null; echo '{END}'"
     )
 
 
@@ -264,11 +264,11 @@ class PackageFiles:
     def need(self, *kinds: str) -> None:
         """Make sure that all files of some kinds were looked at. :raises Unknown: some were not."""
         for path, why in self.hidden.items():
-            if why in (_WHY["hidden"],) or _kind(path) in (*kinds, ""):
+            if why in (_WHY["hidden"],) or kind_of(path) in (*kinds, ""):
                 raise Unknown(f"{path} {why}")
 
 
-def _kind(path: str) -> str:
+def kind_of(path: str) -> str:
     """Return what reads a file of this path; empty if that is not known."""
     for kind, listed in SYSTEM.items():
         for pattern in listed.split():
