@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hullcheck.control import Manual, NotApplicable, control, expect
-from hullcheck.facts.containerd import Containerd
+from hullcheck.facts.containerd import IMAGES, Containerd
 from hullcheck.facts.engines import Engine
 from hullcheck.facts.files import File, Files
 from hullcheck.facts.package_files import PackageFiles
@@ -41,23 +41,25 @@ def test_signature_keys(engine: Engine, files: Files, package_files: PackageFile
 
 
 @control(
-    title="containerd asks a verifier before it takes an image",
-    severity="medium",
+    title="What verifies images for containerd is only root's to change",
+    severity="high",
     level=2,
-    fix=f"Put a verifier of signatures into {BIN_DIR}, owned by root, and name the folder as "
-    f"bin_dir under [plugins.'{VERIFIERS}'] in containerd's config.toml; restart it.",
+    fix=f"Let only root write the programs in {BIN_DIR}, or in bin_dir of "
+    f"[plugins.'{VERIFIERS}'] in containerd's config.toml, and the folders above them.",
 )
 def test_containerd_image_verifier(containerd: Containerd, files: Files) -> None:
-    """An admission controller looks at what the API server is asked; static pods and crictl pass
-    it by. A verifier on the node sees every pull. Its program decides as root what runs, so that
-    nobody else may change it. An empty folder verifies nothing."""
+    """A verifier on the node sees every pull, also for static pods and crictl, which pass an
+    admission controller by. Its program runs as root and decides what else runs. Without one, or
+    with a release before 2.1, which asks it for no pod, something else has to look at signatures;
+    an empty folder verifies nothing."""
     containerd.need_cri()
     most = containerd.told(MOST, "plugins", VERIFIERS, "max_verifiers").value
+    around = containerd.cri(False, "use_local_image_pull", part=IMAGES).value
     folder = str(containerd.told(BIN_DIR, "plugins", VERIFIERS, "bin_dir").value)
     place = containerd.placed(folder)
     names = [each for each in files.list(place) if each != place]
     programs = [each for each in files.all(names) if each.exists and each.kind == "file"]
-    if not programs or most == 0:
+    if not programs or most == 0 or around:
         raise Manual("see that an admission controller verifies images: containerd does not",
                      {"bin_dir": folder})  # fmt: skip
     expect(sorted(_loose(programs)), equals=[], what="who else may change what verifies images")

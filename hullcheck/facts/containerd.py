@@ -23,7 +23,7 @@ from hullcheck.facts.registry import fact, get, provide_each
 from hullcheck.facts.toml_daemon import Settings, TomlDaemon, TomlFile, running, wants
 from hullcheck.transport import read, session_of
 
-__all__ = ["Containerd", "containerd", "merge"]
+__all__ = ["IMAGES", "Containerd", "containerd", "merge"]
 
 CRI = "io.containerd.grpc.v1.cri"
 RUNTIME, IMAGES = "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images"

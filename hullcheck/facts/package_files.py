@@ -173,6 +173,7 @@ def program() -> str:
 
 
 _LOOK = (
+    ": settings of package managers and builders\n"
     "N='\n'; F=; U=\n"
     'look() { if [ -f "$2" ]; then'
     ' if [ -n "$3" ] && [ -L "$2" ]; then case $(readlink -f "$2") in'

@@ -1,4 +1,4 @@
-"""Builders, package managers and what signatures rest on, of the two build hosts and of Docker's."""
+"""Builders, package managers and what signatures rest on, of build hosts and of Docker's hosts."""
 
 from __future__ import annotations
 
@@ -108,6 +108,15 @@ def builder_rotten(host: OverlayHost) -> None:
     start(host, "--debug")
 
 
+VERIFIER = "/opt/containerd/image-verifier/bin/verify"
+
+
 def sound(host: OverlayHost) -> None:
-    """The key that parts/podman.py names."""
+    """The key that parts/podman.py names, and a verifier of images."""
     host.write("/etc/pki/registry.gpg", "key\n")
+    host.write(VERIFIER, "#!/bin/sh\nexit 1\n", 0o755)
+
+
+def rotten(host: OverlayHost) -> None:
+    """A verifier that anybody can change."""
+    host.write(VERIFIER, "#!/bin/sh\nexit 0\n", 0o777)
