@@ -90,6 +90,9 @@ OF_HOMES: Mapping[str, str] = {
 LARGEST = 512
 """Files of more blocks of 512 bytes are not read."""
 
+_OWN = r"\( ! -user root -o -perm -004 -o -path '/root/*' -o -path '/etc/*' -o -path '/usr/*' \)"
+"""What a user may have linked into a place of theirs is not read for them."""
+
 _KEPT: Mapping[str, str] = {
     "rpm": r"^ *(\[|[a-z_]*gpgcheck|gpgkey|enabled|sslverify|baseurl|mirrorlist|metalink)"
     r"|^[ \t]+[a-z]+:",
@@ -215,9 +218,9 @@ def _script() -> str:
         f' for d in {within}; do way "$d"; done; for d in {listed}; do dir "$d"; done;'
         f" {homes} done\n"
         "set -f; IFS=$N; set -- $U; unset IFS; [ $# -gt 0 ] || set -- /dev/null\n"
-        f'S=$N$(find -L "$@" -maxdepth 0 -size -{LARGEST + 1})$N; set --\n'
+        f'S=$N$(find -L "$@" -maxdepth 0 -size -{LARGEST + 1} {_OWN})$N; set --\n'
         'IFS=$N; for l in $F; do p=${l#* }; case $S in *"$N$p$N"*) echo "= file $l";'
-        ' set -- "$@" "c=${l%% *}" "$p";; *) echo "= large $p";; esac; done; unset IFS\n'
+        ' set -- "$@" "c=${l%% *}" "$p";; *) echo "= barred $p";; esac; done; unset IFS\n'
         f"awk '{program()}' \"$@\" /dev/null; echo '{END}'"
     )
 
@@ -228,12 +231,12 @@ def _below(path: str) -> str:
 
 SWEEP = want(_script(), seconds=40)
 """``= file KIND PATH`` of each file that is there, and what of its lines decides, after its name;
-``= home PATH`` of each home. What could not be looked at: ``denied``, ``hidden``, ``large``, and
-``link``, a link of a user's that leads to what need not be theirs."""
+``= home PATH`` of each home. What could not be looked at: ``denied``, ``hidden``, ``link``, a link
+of a user's that leads to what need not be theirs, and ``barred``, what is too large or root's own."""
 
 _WHY = {
     "denied": "cannot be read; it needs root", "hidden": "cannot be looked into; it needs root",
-    "large": "is too large to be read", "link": "is a link of a user's, and is not followed",
+    "barred": "is too large, or not its user's to show", "link": "is a link of a user's, and is not followed",
 }  # fmt: skip
 
 

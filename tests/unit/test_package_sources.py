@@ -287,7 +287,7 @@ def test_content_trust(files, expected):
     assert status(checks.test_no_content_trust, files) == expected
 
 
-HIDDEN = ("hidden /root", "denied /etc/wgetrc", "large /home/bob/.npmrc", "link /home/bob/.npmrc")
+HIDDEN = ("hidden /root", "denied /etc/wgetrc", "barred /home/bob/.npmrc", "link /home/bob/.npmrc")
 
 
 @pytest.mark.parametrize("line", HIDDEN)

@@ -89,10 +89,11 @@ def start(host: OverlayHost, *flags: str, before: str = "") -> int:
 
 
 def _write(host: OverlayHost, files: dict[str, str]) -> None:
+    script = "umask 022\n"
     for path, text in files.items():
-        host.write(path, text)
-    # Long before the builder starts, as if nothing had been changed since.
-    host.run("touch -d '2026-01-01' /etc/buildkit/buildkitd.toml")
+        folder = path.rpartition("/")[0]
+        script += f"mkdir -p {folder}\ncat >{path} <<'= end'\n{text.rstrip()}\n= end\n"
+    host.run(script)
 
 
 def builder_sound(host: OverlayHost) -> None:
