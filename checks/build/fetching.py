@@ -26,7 +26,7 @@ PLACES = re.compile(
 
 
 def _off(value: str) -> bool:
-    return value.strip().lower() in OFF
+    return value.lower().split()[:1] in [[each] for each in OFF]
 
 
 def _everything(value: str) -> bool:

@@ -135,7 +135,8 @@ def parse_ini(file: PackageFile) -> dict[str, dict[str, str]]:
 
 def _said(value: str | None) -> bool | None:
     """Return a truth value as dnf and zypper read it; None if it is none."""
-    lowered = (value or "").strip().lower()
+    # What follows on further lines is of another key, whose own line was left out.
+    lowered = next(iter((value or "").lower().split()), "")
     return True if lowered in TRUE else False if lowered in FALSE else None
 
 

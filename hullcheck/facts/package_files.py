@@ -87,7 +87,7 @@ OF_HOMES: Mapping[str, str] = {
 }  # fmt: skip
 """The same below a home."""
 
-LARGEST = 512
+LARGEST = 2048
 """Files of more blocks of 512 bytes are not read."""
 
 _OWN = r"\( ! -user root -o -perm -004 -o -path '/root/*' -o -path '/etc/*' -o -path '/usr/*' \)"
@@ -98,15 +98,18 @@ _KEPT: Mapping[str, str] = {
     r"|^[ \t]+[a-z]+:",
     "pacman": r"^ *(\[|siglevel|server|include)",
     "npm": r"^ *\"?(strict-ssl|(@[^ =:]*:)?registry)",
-    "yarn": r"^ *(enablestrictssl|npmregistryserver|unsafehttpwhitelist) *:|^ *- *[^:]*$",
+    "yarn": r"^ *(enablestrictssl|npmregistryserver|unsafehttpwhitelist) *:|^ *- *[^:]*$|@KEY@",
     "go": "^ *(gosumdb|goinsecure|goflags|goproxy|gonosumdb|goprivate)=",
     "cargo": r"^ *\[|^ *[a-z0-9\".-]*(registry|index)\"? *=",
-    "gem": r"ssl_verify_mode|sources|^ *- *[\"']?https?:",
+    "gem": r"ssl_verify_mode|sources|^ *- |@KEY@",
     "bundle": "^ *bundle_(ssl_verify_mode|mirror)",
-    "conda": r"^ *(ssl_verify|channels|default_channels|channel_alias)|^ *- ",
+    "conda": r"^ *(ssl_verify|channels|default_channels|channel_alias)|^ *- |@KEY@",
     "curl": r"insecure|^ *-[a-z0-9#]*k",
     "wget": "check.?certificate",
 }  # fmt: skip
+_KEY = r"^ *:?[^ :#-][^:]*: *([|>][-+0-9]*)? *(#.*)?$"
+"""A key of YAML with nothing after it: without it, its list would belong to the key before."""
+
 _KEPT = {**_KEPT, "zypp": _KEPT["rpm"]}
 """What lines decide, in small letters; of kinds that are not here, all do."""
 
@@ -115,7 +118,9 @@ BEGIN { Q = sprintf("%c", 39)
     E = "(^|[^a-z0-9_])(@NAMES@)=(\"[^\"]*|" Q "[^" Q "]*|[^ \t\"" Q ";,]*)"
     T = "^<(url|id|blocked|mirrorOf)>$" }
 FNR == 1 { t = r = ""; k = 0 }
-{ sub(/\r$/, ""); low = tolower($0) }
+{ sub(/\r$/, ""); gsub(/:\/\/[^\/@ \t"]+@/, "://x@") }
+c == "conda" { gsub(/\/t\/[^\/ "]+/, "/t/x") }
+{ low = tolower($0) }
 c == "env" {
     if (low ~ /^[ \t]*[#;]/) next
     at = 1
@@ -168,7 +173,7 @@ low ~ /^[ \t]*#/ { next }
 
 def program() -> str:
     kept = "\n".join(
-        f"c == \"{kind}\" && low !~ /{pattern}/ {{ next }}".replace("'", "\\047")
+        f'c == "{kind}" && low !~ /{pattern.replace("@KEY@", _KEY)}/ {{ next }}'
         for kind, pattern in _KEPT.items()
     )  # fmt: skip
     names = "|".join(each.lower() for each in NAMES)
@@ -232,11 +237,12 @@ def _below(path: str) -> str:
 SWEEP = want(_script(), seconds=40)
 """``= file KIND PATH`` of each file that is there, and what of its lines decides, after its name;
 ``= home PATH`` of each home. What could not be looked at: ``denied``, ``hidden``, ``link``, a link
-of a user's that leads to what need not be theirs, and ``barred``, what is too large or root's own."""
+of a user's that leads to what need not be theirs; ``barred``, what is too large or root's own."""
 
 _WHY = {
     "denied": "cannot be read; it needs root", "hidden": "cannot be looked into; it needs root",
-    "barred": "is too large, or not its user's to show", "link": "is a link of a user's, and is not followed",
+    "barred": "is too large, or not its user's to show",
+    "link": "is a link of a user's, and is not followed",
 }  # fmt: skip
 
 

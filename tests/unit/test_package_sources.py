@@ -223,6 +223,9 @@ def test_secrets_stay_on_the_host(tmp_path, awk):
         "repositories:\n- caFile: ''\n  password: hunter2secret\n  url: http://h.example\n",
         ("composer", f"{BOB}/.composer/config.json"):
         '{"config": {"secure-http": false, "http-basic": {"x": {"password": "hunter2secret"}}}}\n',
+        ("pip", "/etc/pip.conf"): "[global]\nindex-url = http://hunter2secret@p.example/simple\n",
+        ("conda", f"{BOB}/.condarc"):
+        "ssl_verify: no\nchannels:\n  - https://c.example/t/hunter2secret/x\n",
         ("rpm", YUM): "[x]\npassword=hunter2secret\ngpgcheck=0\n",
         ("env", "/etc/environment"): 'API=hunter2secret\nexport GOSUMDB="off" X=hunter2secret\n',
         ("env", "/etc/gitlab-runner/config.toml"):
@@ -240,6 +243,24 @@ def test_secrets_stay_on_the_host(tmp_path, awk):
             assert any(fetching.unsafe(each) for each in parse_settings(file)), path
     for text in ("# GOSUMDB=off\n", "; GOSUMDB=off\n", "MY_GOSUMDB=off\n"):
         assert not filtered("env", "/etc/environment", text, tmp_path, awk).text
+
+
+@pytest.mark.parametrize("awk", [("awk",), ("busybox", "awk")])
+def test_what_is_left_out_changes_nothing_else(tmp_path, awk):
+    """A list or a further line whose key is left out is not that of the key before it."""
+    for kind, path, text in (
+        (
+            "yarn",
+            f"{BOB}/.yarnrc.yml",
+            'enableStrictSsl: false\nnodeLinker: x\napprovedGitRepositories: # all\n  - "**"\n',
+        ),
+        ("conda", f"{BOB}/.condarc", "ssl_verify: false\nenvs_dirs:\n  - /opt/envs\n"),
+        ("gem", f"{BOB}/.gemrc", "---\n:ssl_verify_mode: 0\n:x: |\n  - y\n:benchmark: false\n"),
+    ):
+        found = parse_settings(filtered(kind, path, text, tmp_path, awk))
+        assert sum(map(fetching.unsafe, found)) == 1, path
+    text = "[x]\ngpgcheck=0\nexclude=\n  a:b\nbaseurl=http://x\ngpgkey=file:///a\n  file:///b\n"
+    assert len(list(rpm_repositories([filtered("rpm", YUM, text, tmp_path, awk)]))) == 1
 
 
 @pytest.mark.parametrize("awk", [("awk",), ("busybox", "awk")])
