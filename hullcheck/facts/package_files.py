@@ -187,7 +187,7 @@ _LOOK = (
     ' if [ -n "$3" ] && [ -L "$2" ]; then case $(readlink -f "$2") in'
     ' "$3"/*|/usr/*|/etc/*|/nix/store/*) ;; *) echo "= link $2"; return;; esac; fi;'
     ' if [ -r "$2" ]; then F="$F$1 $2$N"; U="$U$2$N"; else echo "= denied $2"; fi;'
-    ' elif [ -e "$2" ] && [ ! -d "$2" ]; then echo "= denied $2"; fi; }\n'
+    ' elif [ -e "$2" ] && [ ! -d "$2" ] && [ ! -c "$2" ]; then echo "= denied $2"; fi; }\n'
     'dir() { [ ! -d "$1" ] || { [ -x "$1" ] && [ -r "$1" ]; } || echo "= hidden $1"; }\n'
     'way() { [ ! -d "$1" ] || [ -x "$1" ] || echo "= hidden $1"; }\n'
 )
@@ -274,8 +274,17 @@ class PackageFiles:
     def need(self, *kinds: str) -> None:
         """Make sure that all files of some kinds were looked at. :raises Unknown: some were not."""
         for path, why in self.hidden.items():
-            if why in (_WHY["hidden"],) or kind_of(path) in (*kinds, ""):
+            known = kind_of(path)
+            if known in kinds or (not known and any(self._below(path, kind) for kind in kinds)):
                 raise Unknown(f"{path} {why}")
+
+    def _below(self, folder: str, kind: str) -> bool:
+        """Whether files of a kind may lie below a folder; of what is no folder, whether at all."""
+        if not folder.startswith("/"):
+            return True
+        owned = any(folder == home or folder.startswith(f"{home}/") for home in self.homes)
+        system = (each.startswith(f"{folder}/") for each in SYSTEM.get(kind, "").split())
+        return (owned and kind in OF_HOMES) or any(system)
 
 
 def kind_of(path: str) -> str:

@@ -70,7 +70,7 @@ def test_an_ordinary_user_decides_what_it_can(made: OverlayHost) -> None:
     """The system's archives are world-readable; what is in root's home, it cannot see."""
     made.run("chmod 700 /root")
     found, _ = audited(made, "build.verified-archives", "build.verified-fetching", user="auditor")
-    assert found == {"build.verified-archives": "unknown", "build.verified-fetching": "unknown"}
+    assert found == {"build.verified-archives": "pass", "build.verified-fetching": "unknown"}
     made.write("/etc/wgetrc", "check_certificate = off\n")
     made.write("/etc/apt/sources.list.d/y.list", "deb [trusted=yes] http://y.example ./\n")
     try:
@@ -86,6 +86,7 @@ def test_an_ordinary_user_decides_what_it_can(made: OverlayHost) -> None:
         ("ln -s dot/npmrc /home/bob/.npmrc", "fail"),
         ("ln -s /proc/kmsg /home/bob/.npmrc", "unknown"),
         ("mkdir ~/.pip; ln -s /etc/shadow ~/.pip/pip.conf", "unknown"),
+        ("ln -s /dev/null /home/bob/.npmrc", ""),
         ("mkfifo /home/bob/.npmrc", "unknown"),
         ("head -c 9000000 /dev/zero >/home/bob/.npmrc", "unknown"),
         ("printf 'strict-ssl=\\0false\\n\\377\\n' >/home/bob/.npmrc", ""),

@@ -24,7 +24,7 @@ from hullcheck.judge import Site, judge
 from tests.unit.docker_fake import docker_answers
 from tests.unit.fake import host_with
 from tests.unit.package_fake import package_answers
-from tests.unit.podman_fake import Files, Program, podman_answers
+from tests.unit.podman_fake import Files, Program, no_podman, podman_answers
 
 FILE = "/etc/buildkit/buildkitd.toml"
 INSTANCE = "/home/bob/.docker/buildx/instances/fast"
@@ -162,6 +162,28 @@ def test_the_cache():
                            ("[worker.containerd]\ngc = true\n", "pass")):  # fmt: skip
         found = verdicts(checks.test_build_cache_bounded, files={FILE: text})
         assert found == {f"buildkit {FILE} (set up)": expected}
+
+
+@pytest.mark.parametrize(
+    ("text", "entitlements", "cache"),
+    [
+        ("{}", "pass", "pass"),
+        ('{"builder": {"Entitlements": {"security-insecure": true}}}', "fail", "pass"),
+        ('{"builder": {"entitlements": {"network-host": true}}}', "pass", "pass"),
+        ('{"builder": {"gc": {"enabled": false}}}', "pass", "fail"),
+        ('{"builder": {"gc": {"enabled": true, "defaultKeepStorage": "20GB"}}}', "pass", "pass"),
+        ("{", "unknown", "unknown"),
+    ],
+)
+def test_dockers_own_builder(text, entitlements, cache):
+    base = {**docker_answers(config=text), **no_podman(), **package_answers()}
+    for test, expected in (
+        (checks.test_build_entitlements, entitlements),
+        (checks.test_build_cache_bounded, cache),
+    ):
+        found = judge(control_of(test), host_with(base), Site("h")).findings
+        ours = [str(each.status) for each in found if each.object.name.startswith("docker")]
+        assert ours == [expected]
 
 
 BUILDAH = {PROGRAMS.command: (1, "/usr/bin/buildah\n/usr/bin/skopeo\n")}
