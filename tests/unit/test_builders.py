@@ -21,10 +21,10 @@ from hullcheck.facts.signing import lookasides, parse_notation
 from hullcheck.facts.toml_daemon import wants
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
-from tests.unit.docker_fake import docker_answers
+from tests.unit.docker_fake import docker_answers, dockerd
 from tests.unit.fake import host_with
 from tests.unit.package_fake import package_answers
-from tests.unit.podman_fake import Files, Program, no_podman, podman_answers
+from tests.unit.podman_fake import Files, Program, podman_answers
 
 FILE = "/etc/buildkit/buildkitd.toml"
 INSTANCE = "/home/bob/.docker/buildx/instances/fast"
@@ -176,7 +176,7 @@ def test_the_cache():
     ],
 )
 def test_dockers_own_builder(text, entitlements, cache):
-    base = {**docker_answers(config=text), **no_podman(), **package_answers()}
+    base = {**docker_answers([dockerd()], config=text), **package_answers()}
     for test, expected in (
         (checks.test_build_entitlements, entitlements),
         (checks.test_build_cache_bounded, cache),
