@@ -7,7 +7,7 @@ their order, those more than the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,9 @@ CAPABILITIES = (
 
 DEVICES = ("/dev/fuse", "/dev/net/tun")
 """The devices that a pod may ask for without a setting; cri-o, pkg/config."""
+
+POLICIES = "/etc/crio/policies"
+"""Where it looks for policies of single namespaces, without a setting."""
 
 _ROOT = User("root", 0, 0, "/root", "/bin/sh")
 
@@ -190,7 +193,18 @@ class Crio(TomlDaemon):
         """The policy by which it takes images. :raises NotApplicable: there is none."""
         places: Places = get(self.host, "podman_places")
         path = str(self.setting("", "image", "signature_policy").value)
-        return parse_policy(path, self.profile(path)) if path else read_signatures(places, _ROOT)
+        own = parse_policy(path, self.profile(path)) if path else read_signatures(places, _ROOT)
+        return sum(self._of_namespaces(), own)
+
+    def _of_namespaces(self) -> Iterator[Signatures]:
+        """Yield the policies that count for the pods of a namespace; crio.conf(5)."""
+        folder = str(self.setting(POLICIES, "image", "signature_policy_dir").value)
+        files: Files = get(self.host, "files")
+        place = self.seen(folder)
+        for path in files.list(place):
+            if path.endswith(".json"):
+                seen = folder + path[len(place) :]
+                yield parse_policy(seen, self.profile(seen))
 
     @property
     def devices(self) -> Told:

@@ -18,10 +18,13 @@ import yaml
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.package_archives import parse_ini
-from hullcheck.facts.package_files import PackageFile, PackageFiles
+from hullcheck.facts.package_files import NAMES, SWEEP, PackageFile, PackageFiles
 from hullcheck.facts.podman.roots import parse_toml
+from hullcheck.facts.processes import Gone
 from hullcheck.facts.registry import get, provide
+from hullcheck.transport import CannotAnswer, session_of
 
 __all__ = ["READERS", "FetchSettings", "Setting", "fetch_settings", "parse_settings"]
 
@@ -198,6 +201,7 @@ def fetch_settings(host: Host) -> FetchSettings:
 
     :raises NotApplicable: no such tool is set to anything.
     """
+    session_of(host).foresee(SWEEP)
     files: PackageFiles = get(host, "package_files")
     found: list[Setting] = []
     doubts: list[str] = []
@@ -211,6 +215,26 @@ def fetch_settings(host: Host) -> FetchSettings:
         files.need(*READERS)
     except Unknown as reason:
         doubts.append(str(reason))
+    found += _of_agents(host, doubts)
     if not found and not doubts:
         raise NotApplicable("no tool that fetches code is set to anything here")
     return FetchSettings(tuple(found), tuple(doubts))
+
+
+def _of_agents(host: Host, doubts: list[str]) -> Iterator[Setting]:
+    """Yield the variables with which what runs builds was started."""
+    try:
+        agents: list[BuildAgent] = get(host, "build_agents")
+    except (Unknown, CannotAnswer) as reason:
+        doubts.append(str(reason))
+        return
+    for agent in agents:
+        try:
+            variables = agent.settings
+        except Gone:
+            continue
+        except (Unknown, CannotAnswer) as reason:
+            doubts.append(str(reason))
+            continue
+        for name in sorted(set(NAMES) & set(variables)):
+            yield Setting(f"environment of {agent}", "env", name, variables[name])

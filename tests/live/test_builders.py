@@ -56,8 +56,11 @@ def test_everything_flips(made: OverlayHost) -> None:
     assert set(bad.values()) == {"fail"}, bad
     assert SECRET.encode() not in told
     assert made.written(before) == []
+    made.run(": >/etc/environment")
+    trusting, _ = audited(made, "build.no-content-trust")
+    assert trusting == {"build.no-content-trust": "fail"}, "the builder's own environment"
     made.run(
-        "kill $(cat /run/bk.pid); rm -r /root/.docker /root/.curlrc; : >/etc/environment;"
+        "kill $(cat /run/bk.pid); rm -r /root/.docker /root/.curlrc;"
         " rm /etc/apt/sources.list.d/x.list /etc/apt/apt.conf.d/99x"
     )
     parts.builder_sound(made)

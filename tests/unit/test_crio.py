@@ -46,6 +46,9 @@ def with_files(text=SAMPLE, drop_ins=None, flags=(), **more):
     return daemon_host(("crio", *flags), {FILE: text, **made}, {FOLDER: sorted(made)}, **more)
 
 
+NONE = "find: '/etc/crio/policies': No such file or directory\n"
+
+
 def crio_of(host):
     return get(host, "crio")[0]
 
@@ -158,13 +161,24 @@ def test_metrics(text, tcp, expected):
 
 
 @pytest.mark.parametrize(
-    ("policy", "expected"),
-    [("reject", "pass"), ("insecureAcceptAnything", "fail")],
+    ("policy", "own", "expected"),
+    [
+        ("reject", None, "pass"),
+        ("insecureAcceptAnything", None, "fail"),
+        ("reject", "reject", "pass"),
+        # That of a namespace counts for its pods.
+        ("reject", "insecureAcceptAnything", "fail"),
+    ],
 )
-def test_signatures(policy, expected):
-    path = "/etc/crio/policy.json"
+def test_signatures(policy, own, expected):
+    path, namespace = "/etc/crio/policy.json", "/etc/crio/policies/web.json"
     text = f'[crio.image]\nsignature_policy = "{path}"'
-    also = {read(path).command: json.dumps({"default": [{"type": policy}]})}
+    found = f"/etc/crio/policies\0{namespace}\0" if own else (1, "", NONE)
+    also = {
+        read(path).command: json.dumps({"default": [{"type": policy}]}),
+        read(namespace).command: json.dumps({"default": [{"type": own}]}),
+        "find -H /etc/crio/policies -maxdepth 1 -print0": found,
+    }
     assert status(test_defaults.test_signatures, with_files(text, also=also)) == expected
 
 

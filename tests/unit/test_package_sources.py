@@ -25,10 +25,12 @@ from hullcheck.facts.package_files import PackageFile, program
 from hullcheck.judge import Site, judge
 from tests.unit.fake import host_with
 from tests.unit.package_fake import package_answers
+from tests.unit.podman_fake import podman_answers
 
 
 def status(test, files=None, **more):
-    verdict = judge(control_of(test), host_with(package_answers(files, **more)), Site("h"))
+    answers = {**podman_answers(), **package_answers(files, **more)}
+    verdict = judge(control_of(test), host_with(answers), Site("h"))
     return str(verdict.status)
 
 
@@ -328,7 +330,7 @@ def test_what_was_not_looked_at_never_passes(line):
 
 def test_damaged_answers_never_pass():
     for text in ("", "= end", "= home /root\n", "/etc/pip.conf:[global]\n= end\n", "what\n= end\n"):
-        answers = {**package_answers(), package_files.SWEEP.command: text}
+        answers = {**podman_answers(), **package_answers(), package_files.SWEEP.command: text}
         for test in (checks.test_verified_fetching, checks.test_verified_archives):
             assert str(judge(control_of(test), host_with(answers), Site("h")).status) == "unknown"
     denied = package_answers(DEBIAN, apt=(127, ""))

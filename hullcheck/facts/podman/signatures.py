@@ -39,6 +39,16 @@ class Signatures:
     keys: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
 
+    def __add__(self, other: Signatures) -> Signatures:
+        """Return what two policies say together; what the other takes is told with its path."""
+        return Signatures(
+            self.path,
+            self.anywhere + tuple(f"{each} ({other.path})" for each in other.anywhere),
+            self.scopes + tuple(f"{each} ({other.path})" for each in other.scopes),
+            self.keys + other.keys,
+            self.attached + other.attached,
+        )
+
 
 def read_signatures(places: Places, user: User) -> Signatures:
     """Return the policy that counts for one user; their own file counts in place of /etc's.

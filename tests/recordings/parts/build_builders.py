@@ -106,7 +106,7 @@ def builder_rotten(host: OverlayHost) -> None:
     """A builder of root's, open to all; nothing is verified."""
     _write(host, ROTTEN)
     host.run(f"chmod 666 {KEY}")
-    start(host, "--debug")
+    start(host, "--debug", before="exec env DOCKER_CONTENT_TRUST=1")
 
 
 VERIFIER = "/opt/containerd/image-verifier/bin/verify"
