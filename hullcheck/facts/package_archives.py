@@ -34,6 +34,17 @@ APT_SWITCHES = (
     "apt::get::allowunauthenticated", "acquire::allowinsecurerepositories",
     "acquire::allowweakrepositories", "acquire::allowdowngradetoinsecurerepositories",
 )  # fmt: skip
+APT_PLACES = {
+    "dir": ("/",), "dir::etc": ("etc/apt", "etc/apt/", "/etc/apt", "/etc/apt/"),
+    "dir::etc::sourcelist": ("sources.list", "/etc/apt/sources.list"),
+    "dir::etc::sourceparts": ("sources.list.d", "/etc/apt/sources.list.d"),
+}  # fmt: skip
+"""Where apt looks for its sources, as it comes."""
+
+REPOSITORIES = frozenset({
+    "/etc/yum.repos.d", "/etc/yum/repos.d", "/etc/distro.repos.d", "/usr/share/dnf5/repos.d",
+    "/etc/zypp/repos.d",
+})  # fmt: skip
 _PEER = re.compile(r"acquire::https?::(?:.*::)?verify-(?:peer|host)")
 _ONE_LINE = re.compile(r"(deb(?:-src)?)\s+(?:\[([^\]]*)\]\s*)?(\S+)")
 
@@ -75,6 +86,20 @@ def apt_switches(settings: AptSettings) -> Iterator[Unverified]:
             yield Unverified("apt-config", f'{name} "{said}"')
         if _PEER.fullmatch(name) and said in FALSE:
             yield Unverified("apt-config", f'{name} "{said}"')
+
+
+def apt_elsewhere(settings: AptSettings) -> Iterator[str]:
+    """Yield why apt's sources may lie where nobody has looked."""
+    for name, usual in APT_PLACES.items():
+        values = settings.get(name)
+        if values and values[-1] not in usual:
+            yield f"apt looks for its sources elsewhere: {name} is {values[-1]!r}"
+
+
+def _elsewhere(main: Mapping[str, str]) -> Iterator[str]:
+    folders = re.split(r"[\s,]+", main.get("reposdir", "").strip())
+    if odd := [each for each in folders if each and each.rstrip("/") not in REPOSITORIES]:
+        yield f"repositories are looked for in {', '.join(odd)}"
 
 
 def apt_sources(file: PackageFile) -> Iterator[Unverified]:
@@ -166,6 +191,7 @@ def _repositories(files: Iterable[PackageFile]) -> tuple[dict[str, str], dict[st
 def rpm_repositories(files: Iterable[PackageFile]) -> Iterator[Unverified | str]:
     """Yield the repositories whose packages dnf or yum takes unsigned; a text is a doubt."""
     main, found = _repositories(files)
+    yield from _elsewhere(main)
     for name, values in found.items():
         if _said(values.get("enabled", "1")) is False:
             continue
@@ -185,9 +211,10 @@ def rpm_repositories(files: Iterable[PackageFile]) -> Iterator[Unverified | str]
             yield Unverified(values["path"], f"[{name}] sslverify is off")
 
 
-def zypp_repositories(files: Iterable[PackageFile]) -> Iterator[Unverified]:
-    """Yield the repositories whose packages zypper takes unsigned."""
+def zypp_repositories(files: Iterable[PackageFile]) -> Iterator[Unverified | str]:
+    """Yield the repositories whose packages zypper takes unsigned; a text is a doubt."""
     main, found = _repositories(files)
+    yield from _elsewhere(main)
     for name, values in found.items():
         if _said(values.get("enabled", "1")) is False:
             continue
@@ -261,7 +288,9 @@ def package_archives(host: Host) -> Archives:
             found.append(each)
     if config.exit == 0:
         managers = sorted({*managers, "apt"})
-        found += apt_switches(parse_apt_config(lines_of(config)))
+        settings = parse_apt_config(lines_of(config))
+        found += apt_switches(settings)
+        doubts += apt_elsewhere(settings)
     elif by_kind["apt"]:
         doubts.append("apt-config does not tell what apt is set to")
     if not managers and not doubts:

@@ -94,7 +94,7 @@ _OWN = r"\( ! -user root -o -perm -004 -o -path '/root/*' -o -path '/etc/*' -o -
 """What a user may have linked into a place of theirs is not read for them."""
 
 _KEPT: Mapping[str, str] = {
-    "rpm": r"^ *(\[|[a-z_]*gpgcheck|gpgkey|enabled|sslverify|baseurl|mirrorlist|metalink)"
+    "rpm": r"^ *(\[|[a-z_]*gpgcheck|gpgkey|reposdir|enabled|sslverify|baseurl|mirrorlist|metalink)"
     r"|^[ \t]+[a-z]+:",
     "pacman": r"^ *(\[|siglevel|server|include)",
     "npm": r"^ *\"?(strict-ssl|(@[^ =:]*:)?registry)",

@@ -95,6 +95,8 @@ def test_distributions_as_they_come_pass(files):
         ({**FEDORA, YUM: "[x]\nbaseurl=https://x\ngpgcheck=0\n", OVERRIDE: "[x]\nenabled=0\n"},
          "pass"),
         ({**FEDORA, YUM: "gpgcheck=0\n"}, "unknown"),
+        ({"/etc/dnf/dnf.conf": "[main]\nreposdir=/srv/repos\n"}, "unknown"),
+        ({"/etc/dnf/dnf.conf": "[main]\nreposdir=/etc/yum.repos.d/, /etc/yum/repos.d\n"}, "pass"),
         ({ZYPP: "[x]\nbaseurl=https://x\ngpgcheck=0\n"}, "fail"),
         ({ZYPP: "[x]\nbaseurl=https://x\ngpgcheck=0\npkg_gpgcheck=1\n"}, "pass"),
         ({ZYPP: "[x]\nbaseurl=https://x\nrepo_gpgcheck=0\n"}, "pass"),
@@ -126,6 +128,8 @@ def test_archives(files, expected):
         ('Acquire::AllowInsecureRepositories "1";\n', "fail"),
         ('Acquire::https::x.example::Verify-Peer "false";\n', "fail"),
         ('Acquire::http::Proxy "http://p";\n', "pass"),
+        ('Dir "/";\nDir::Etc "etc/apt";\nDir::Etc::sourceparts "sources.list.d";\n', "pass"),
+        ('Dir::Etc::sourceparts "/srv/lists";\n', "unknown"),
     ],
 )
 def test_what_apt_is_set_to(said, expected):
