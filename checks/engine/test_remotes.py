@@ -23,8 +23,8 @@ ON_HOST = frozenset({"json-file", "local", "none"})
     severity="high",
     level=1,
     fix="Give the registry a certificate, put its CA into certs.d/NAME/ of the engine, and remove "
-    "it from insecure-registries in daemon.json, insecure = true in registries.conf or "
-    "skip_verify in hosts.toml.",
+    "it from insecure-registries in daemon.json, insecure = true in registries.conf, skip_verify "
+    "in hosts.toml, or http and insecure in buildkitd.toml.",
 )
 def test_insecure_registries(engine: Engine, policy: Policy) -> None:
     """From an insecure registry, whoever is on the path can hand over any image, and reads the
@@ -39,7 +39,7 @@ def test_insecure_registries(engine: Engine, policy: Policy) -> None:
     severity="high",
     level=1,
     fix="Give the mirror a certificate and write it as https:// in registry-mirrors or hosts.toml; "
-    "remove insecure = true of the mirror in registries.conf.",
+    "remove insecure = true of the mirror in registries.conf, http = true in buildkitd.toml.",
 )
 def test_registry_mirrors(engine: Engine, policy: Policy) -> None:
     """A mirror is asked before the registry that an image is named after. Over plain HTTP, whoever

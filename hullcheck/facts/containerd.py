@@ -36,6 +36,8 @@ USUAL = ("/etc/containerd/config.toml", "/var/run/docker/containerd/containerd.t
 DROP_INS = "/etc/containerd/conf.d/*.toml"
 """What releases from 2.2 on import unless the file says otherwise."""
 
+CERTIFICATES = "/etc/containerd/certs.d"
+
 KUBELETS = frozenset(
     ("kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "k0s", "rke2", "crictl")
 )
@@ -203,6 +205,12 @@ class Containerd(TomlDaemon):
 
     @fact
     def _hosts(self) -> Hosts:
+        if self.unused_cri:
+            # Its other clients, nerdctl for one, look there; ctr looks nowhere.
+            files: Files = get(self.host, "files")
+            if not files.tree(self.seen(CERTIFICATES)):
+                self.need_cri()
+            return self._below(CERTIFICATES)
         registry = self.cri({}, "registry", part=IMAGES).value
         known = inline(registry)
         for place in str(registry.get("config_path") or "").split(":"):

@@ -283,3 +283,19 @@ def test_registries_below_config_path(hosts, insecure, mirrors):
     )
     assert status(test_remotes.test_insecure_registries, host) == insecure
     assert status(test_remotes.test_registry_mirrors, host) == mirrors
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [("skip_verify = true", "fail"), ("", "pass"), (None, "not-applicable")],
+)
+def test_registries_of_clients_beside_the_cri_plugin(hosts, expected):
+    """nerdctl looks in the usual folder, whatever the plugin is told."""
+    folder = "/etc/containerd/certs.d"
+    path = f"{folder}/r.example/hosts.toml"
+    host = with_file(
+        'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]',
+        folders={folder: [path] if hosts is not None else None},
+        also={read(path).command: hosts or ""},
+    )
+    assert status(test_remotes.test_insecure_registries, host) == expected
