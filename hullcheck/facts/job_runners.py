@@ -38,6 +38,7 @@ from hullcheck.facts.runner_launches import (
     launches_of_units,
     readable,
 )
+from hullcheck.facts.runtime_sockets import RuntimeSockets
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import CannotAnswer, Pending, session_of, want
 from hullcheck.verdict import Object
@@ -89,6 +90,20 @@ class JobRunner:
     def uid(self) -> int | None:
         """Whose rights it has; None if that is not known."""
         return self.launch.uid if self.launch else None
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """What jobs of the host's other runners can write."""
+        others = [each for each in get(self.host, "job_runner")
+                  if isinstance(each, JobRunner) and each is not self]  # fmt: skip
+        mounts = [mount for each in others for mount in each.jobs.mounts]
+        return frozenset(each.source for each in mounts if not each.read_only)
+
+    @property
+    def engine_sockets(self) -> RuntimeSockets:
+        """The engines of the host. :raises Unknown: it does not show who listens where."""
+        found: RuntimeSockets = get(self.host, "runtime_sockets")
+        return found
 
     @fact
     def sources(self) -> dict[str, File]:
