@@ -97,9 +97,16 @@ def _ways(mount: Mount, file: File) -> list[str]:
 
 
 def _known_socket(job_runner: JobRunner, mount: Mount, sockets: RuntimeSockets) -> str:
-    """Return a socket on which an engine is known to listen, below what is mounted."""
-    ways = _ways(mount, job_runner.sources[mount.source])
-    return next((path for path in sockets.places for way in ways if within(path, way)), "")
+    """Return a socket on which an engine is known to listen, in what is mounted: by name, or, of
+    a folder that is a mount of another one, by place."""
+    file = job_runner.sources[mount.source]
+    place = job_runner.place(file.resolved) if file.state == "present" else None
+    for path, lies in sockets.places.items():
+        if any(within(path, way) for way in _ways(mount, file)):
+            return path
+        if place and place.device == lies.device and within(lies.path, place.path):
+            return path
+    return ""
 
 
 def _seen(job_runner: JobRunner) -> None:
@@ -187,10 +194,10 @@ def test_runner_host_jobs(job_runner: JobRunner, accounts: Accounts) -> None:
     if jobs.where == HOST:
         uid, groups = _rights(job_runner, accounts)
         name = "root" if uid == 0 else _name(accounts, uid)
-        expect(name, without=["root"], what="the user of its jobs")
+        expect([name], without=["root"], what="the user of its jobs")
         expect(sorted(groups), equals=[], what="groups of its jobs that have root's rights")
     elif jobs.where == OTHERS:
-        expect(jobs.target.partition("@")[0], without=["root"], what="whom it logs in as")
+        expect([jobs.target.partition("@")[0]], without=["root"], what="whom it logs in as")
         raise Manual("see that its jobs harm nobody on the machine they run on", jobs.target)
     elif jobs.where == DRIVER:
         _known(job_runner)
@@ -211,8 +218,8 @@ def _rights(job_runner: JobRunner, accounts: Accounts) -> tuple[int, set[str]]:
     agent = job_runner.launch.agent if job_runner.launch else None
     name = job_runner.jobs.user
     if agent and not name:
-        gids = {agent.process.gids[1], *agent.process.groups}
-        return agent.process.uids[1], _powerful(accounts, gids)
+        uids, gids = agent.process.uids, {agent.process.gids[1], *agent.process.groups}
+        return uids[1], set() if uids[1] == 0 else _powerful(accounts, gids)
     if agent and agent.own is not True:
         if name == "root":
             return 0, set()
@@ -222,6 +229,8 @@ def _rights(job_runner: JobRunner, accounts: Accounts) -> tuple[int, set[str]]:
     known = user or (accounts.user(uid) if uid is not None else None)
     if known is None:
         raise Unknown("whose rights its jobs would have is not known: it does not run")
+    if known.uid == 0:
+        return 0, set()
     mine = [each.gid for each in accounts.groups if known.name in accounts.members(each)]
     return known.uid, _powerful(accounts, mine)
 

@@ -15,6 +15,7 @@ from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.conf_files import conf_files
 from hullcheck.facts.files import File, Files
+from hullcheck.facts.mounts import Place, place_of
 from hullcheck.facts.podman.places import complaints
 from hullcheck.facts.registry import Unseen, fact, get, provide_each
 from hullcheck.facts.runner_actions import ActionsConfig, actions, config_option, parse_registration
@@ -104,6 +105,10 @@ class JobRunner:
         """The engines of the host. :raises Unknown: it does not show who listens where."""
         found: RuntimeSockets = get(self.host, "runtime_sockets")
         return found
+
+    def place(self, path: str) -> Place | None:
+        """Return on which file system something of the host is, and where there."""
+        return place_of(get(self.host, "mounts"), path)
 
     @fact
     def sources(self) -> dict[str, File]:

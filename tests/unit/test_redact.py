@@ -154,6 +154,12 @@ def test_twice_is_once(text: bytes) -> None:
         "ghp_" + "a1B2" * 9,
         "github_pat_" + "a1B2" * 9,
         "glpat-" + "x1_-" * 5,
+        "glrt-t3_" + "x1_-" * 5,
+        "glrt-" + "x1_-" * 9 + ".01.170dsyc3c",
+        "glcbt-64_" + "x1_-" * 5,
+        "glffct-" + "x1_-" * 5,
+        "glsoat-" + "x1_-" * 5,
+        "GR1348941" + "x1_-" * 5,
         "xoxb-123456789012-abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
         "SWMTKN-1-"
