@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
-from hullcheck.facts.processes import Gone, Process, Processes, split_arguments
+from hullcheck.facts.processes import Gone, Process, Processes
 from hullcheck.facts.registry import fact, get, provide
+from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import Want, session_of, want
 from hullcheck.verdict import Object
 
@@ -109,15 +110,18 @@ class BuildAgent:
         answer = session_of(self.host).ask(_environ(self.process.pid))[0]
         if answer.complaint:
             raise Unknown(f"the environment of {self}: {answer.complaint}; it may need root")
-        pairs = (each.partition("=") for each in split_arguments(answer.text.replace("\n", "\0")))
+        *lines, end = lines_of(answer) or [""]
+        if end != END:
+            raise Unknown(f"the environment of {self} was not read to the end")
+        pairs = (each.partition("=") for each in lines)
         return {name: value for name, equals, value in pairs if equals}
 
 
 def _environ(pid: int) -> Want:
     # A newline in a value becomes a space: no variable can pose as another one.
     return want(
-        f"tr '\\n\\0' ' \\n' </proc/{pid}/environ | grep -aE '^({SETTINGS})=' | {NAMES_ONLY}",
-        meaning=(0, 1),
+        f"tr '\\n\\0' ' \\n' </proc/{pid}/environ | grep -aE '^({SETTINGS})=' | {NAMES_ONLY};"
+        f" echo '{END}'"
     )
 
 
@@ -132,7 +136,8 @@ def build_agents(host: Host) -> list[BuildAgent]:
     :raises Unknown: some processes are hidden from the audit's user.
     """
     processes: Processes = get(host, "processes")
-    meant = [each for each in processes if each.name.startswith((*_SHORT, "java"))]
+    named = (*_SHORT, "java")
+    meant = [each for each in processes if each.name.startswith(named) and not each.zombie]
     if meant:
         processes.look_up(each.pid for each in meant)
     init = processes.get(1)
@@ -141,7 +146,7 @@ def build_agents(host: Host) -> list[BuildAgent]:
     for process in meant:
         kind = _kind(process)
         mine = process.spaces.get("mnt")
-        if kind and not process.zombie:
+        if kind:
             agents.append(BuildAgent(host, kind, process, mine == own if mine and own else None))
     pids = [each.process.pid for each in agents]
     session_of(host).foresee(*map(_environ, pids), *map(_cwd, pids))
@@ -174,7 +179,7 @@ def _names(process: Process) -> Iterator[str]:
     :raises Gone: it has ended.
     """
     if process.name.startswith("java"):
-        yield from map(posixpath.basename, process.cmdline)
+        yield from map(posixpath.basename, process.whole_cmdline)
         return
     try:
         yield posixpath.basename(next(iter(process.cmdline), ""))

@@ -233,11 +233,15 @@ def _text(launch: Launch, file: File) -> str:
     """:raises Unknown: it cannot be read, or not by the runner itself."""
     if not readable(file, launch):
         raise Unknown(f"{file} is not readable to the runner that names it: it was not read")
+    if file.size and not file.text:
+        raise Unknown(f"{file} was not read, though it is {file.size} bytes long")
     return file.text
 
 
 def _gitlab(launch: Launch, units: list[Launch]) -> Found:
     file = _file(launch, _first_files(launch)[0])
+    if not file.exists and launch.agent:
+        raise Unknown(f"it runs, and its configuration is not there: {file.reason}")
     if file.exists:
         yield from _of_file(file, _text(launch, file), launch)
 
@@ -290,7 +294,10 @@ def _env(host: Host, path: str) -> dict[str, str]:
     answer = session_of(host).ask(filtered(path))[0]
     if answer.complaint:
         raise Unknown(f"{path} cannot be read: {answer.complaint}; it may need root")
-    return parse_env(answer.text)
+    *lines, end = lines_of(answer) or [""]
+    if end != END:
+        raise Unknown(f"{path} was not read to the end")
+    return parse_env("\n".join(lines))
 
 
 def _drone(launch: Launch, units: list[Launch]) -> Found:

@@ -120,9 +120,9 @@ def filtered(path: str) -> Want:
     own are cut out on the host."""
     blank = "[[:blank:]]*"
     return want(
-        f"grep -aE '^{blank}(export{blank})?({SETTINGS}){blank}[=:]' -- %s | {NAMES_ONLY}",
+        f"grep -aE '^{blank}(export{blank})?({SETTINGS}){blank}[=:]' -- %s | {NAMES_ONLY};"
+        f" echo '{END}'",
         path,
-        meaning=(0, 1, 2),
     )
 
 

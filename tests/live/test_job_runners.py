@@ -128,4 +128,4 @@ def test_an_actions_runner(builder: OverlayHost) -> None:
     builder.run("ln -sf /etc/shadow /srv/ci/config.yaml")
     found, came = statuses(builder, *both)
     assert set(found.values()) == {"unknown"}
-    assert b"root:" not in came
+    assert b"\nroot:" not in came

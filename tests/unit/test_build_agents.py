@@ -14,7 +14,7 @@ from tests.unit.container_fake import INIT, Fake
 from tests.unit.fake import host_with
 from tests.unit.here import host_here
 
-DENIED = (1, "", "sh: 1: cannot open /proc/70/environ: Permission denied\n")
+DENIED = (0, "= end\n", "sh: 1: cannot open /proc/70/environ: Permission denied\n")
 
 
 def _command(pid):
@@ -34,7 +34,7 @@ def host(*found, exe="", words=(), settings="", denied=False, **answers):
         no = (1, "", f"readlink: /proc/{each.pid}/exe: Permission denied\n")
         replies[f"readlink -nv /proc/{each.pid}/exe"] = no if denied else exe
         replies[f"readlink -nv /proc/{each.pid}/cwd"] = no if denied else "/srv"
-        replies[_command(each.pid)] = DENIED if denied else settings
+        replies[_command(each.pid)] = DENIED if denied else f"{settings}= end\n"
     return host_with(replies | answers)
 
 
@@ -118,4 +118,12 @@ def test_values_of_jobs_never_leave_the_host(tmp_path):
         "export DRONE_RPC_PROTO=https\n"
     )
     text = session_of(host_here()).ask(filtered(str(tmp_path / "env")))[0].text
-    assert text == "DRONE_RUNNER_ENVIRON=A_TOKEN:,B:\nexport DRONE_RPC_PROTO=https\n"
+    assert text == "DRONE_RUNNER_ENVIRON=A_TOKEN:,B:\nexport DRONE_RPC_PROTO=https\n= end\n"
+
+
+@pytest.mark.parametrize("came", ["", "HOME=/x\n"])
+def test_an_environment_that_was_not_read_to_the_end_is_unknown(came):
+    (found,) = agents(named("act_runner"), words=("x",), exe="/act_runner",
+                      **{_command(70): came})  # fmt: skip
+    with pytest.raises(Unknown, match="to the end"):
+        _ = found.settings
