@@ -338,10 +338,13 @@ def _actions(launch: Launch, units: list[Launch]) -> Found:
     text = _text(launch, config_file) if config_file else ""
     config = ActionsConfig(path, text)
     registration = _file(launch, config.registration(settings))
-    if not registration.exists:
+    found = [registration] if registration.exists else []
+    if found:
+        registered = parse_registration(registration.path, _text(launch, registration))
+    elif config.servers:
+        registered = ("", (), "")
+    else:
         raise Unknown(f"it is not registered: {registration.reason}")
-    registered = parse_registration(registration.path, _text(launch, registration))
-    found = [registration]
     env = config.runner.text("env_file")
     files = (config_file,) if config_file else ()
     if env:

@@ -41,7 +41,13 @@ class ActionsConfig:
         whole = Table(parse_yaml(path, text) if text else {}, path or "the configuration")
         self.path = path
         self.runner, self.container = whole.table("runner"), whole.table("container")
-        self.cache, self.metrics = whole.table("cache"), whole.table("metrics")
+        self.metrics = whole.table("metrics")
+        self._connections = whole.table("server").table("connections")
+
+    @property
+    def servers(self) -> list[Table]:
+        """Servers that newer runners of Forgejo name here, in place of a .runner."""
+        return [self._connections.table(name) for name, _ in self._connections.items()]
 
     def registration(self, settings: Mapping[str, str]) -> str:
         """Return the path of the file that registers the runner."""
@@ -84,10 +90,13 @@ def actions(
     """
     name, own, server = registered
     labels = _said_labels(words, settings, kind) or config.runner.texts("labels") or own
-    places = {_where(each) for each in labels}
+    for each in config.servers:
+        labels += each.texts("labels") or ()
+    places = {_where(each, kind) for each in labels}
     if not places:
         raise Unknown("which labels it has, and so where its jobs run, is not known")
-    plain, near = _connections(config, server, settings)
+    servers = [server, *(each.text("url") for each in config.servers)]
+    plain, near = _connections(config, servers, settings)
     secrets = tuple(secret_names(config.runner.pairs("envs").items()))
     address = config.metrics.text("addr") if config.metrics.flag("enabled") else ""
     found = []
@@ -109,20 +118,23 @@ def _said_labels(words: list[str], settings: Mapping[str, str], kind: str) -> tu
     return tuple(each.strip() for each in found.split(",") if each.strip())
 
 
-def _where(label: str) -> str:
+def _where(label: str, kind: str) -> str:
+    """Return where jobs of a label run. One without a type is the host to Gitea, and a container
+    to Forgejo (since its runner 4)."""
     scheme = label.split(":", 2)[1:2]
-    return {"docker": CONTAINERS, "lxc": CONTAINERS, "kubernetes": PODS}.get(
-        scheme[0] if scheme else "", HOST
-    )
+    known = {"docker": CONTAINERS, "lxc": CONTAINERS, "kubernetes": PODS}
+    if not scheme and kind == "forgejo":
+        return CONTAINERS
+    return known.get(scheme[0] if scheme else "", HOST)
 
 
 def _connections(
-    config: ActionsConfig, server: str, settings: Mapping[str, str]
+    config: ActionsConfig, servers: list[str], settings: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     plain, near = [], []
-    fault, name = peer(server)
-    plain += [f"the server {fault}"] if fault else []
-    near += [name] if name else []
+    for fault, name in map(peer, servers):
+        plain += [f"the server {fault}"] if fault else []
+        near += [name] if name else []
     if config.runner.flag("insecure"):
         plain.append("runner.insecure is on: the server's certificate is not checked")
     host = config.container.text("docker_host")

@@ -250,6 +250,9 @@ def test_actions_labels():
     with pytest.raises(Unknown, match="labels"):
         of_actions("gitea", "")
     assert of_actions("gitea", "", "a:host", address="http://localhost:3000")[0].plain == ()
+    config = "server:\n  connections:\n    one: {url: http://git.example, labels: [plain]}\n"
+    (found,) = actions("forgejo", ActionsConfig("/c", config), ("", (), ""), [], {})
+    assert (found.where, len(found.plain)) == ("containers", 1)
     assert config_option(["act_runner", "-c", "x.yaml", "daemon"]) == "x.yaml"
     assert config_option(["act_runner", "daemon", "--config=/y"]) == "/y"
 
