@@ -7,6 +7,7 @@ found in any case, as its TOML reader does.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,9 @@ _SCRIPTS = ("pre_clone_script", "post_clone_script", "pre_get_sources_script", "
             "post_get_sources_script", "post_build_script")  # fmt: skip
 
 _UNVERIFIED = ("GIT_SSL_NO_VERIFY", "NODE_TLS_REJECT_UNAUTHORIZED")
+
+_OF_JOB = re.compile(rb"gitlab-ci-token:" + PLACEHOLDER.pattern)
+"""A job's own token, written as a variable: whatever stands there was cut out."""
 
 _WHERE = {
     "": HOST, "shell": HOST, "docker": CONTAINERS, "docker-windows": CONTAINERS,

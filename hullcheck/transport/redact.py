@@ -202,7 +202,7 @@ class Redactor:
 
     def _replaced(self, found: re.Match[bytes]) -> bytes:
         secret = found["secret"]
-        if PLACEHOLDER.fullmatch(secret):
+        if PLACEHOLDER.fullmatch(secret) or _REFERENCE.fullmatch(secret):
             return found[0]
         return found["kept"] + self._mark(secret) + found[0][len(found["kept"]) + len(secret) :]
 

@@ -128,6 +128,11 @@ def test_gitlab_damaged(text):
         parse_gitlab("/c", text)
 
 
+def test_the_token_of_a_job_is_no_secret_of_the_runner():
+    script = f'pre_clone_script = "git config url.https://gitlab-ci-token:{CUT}@git.example/"'
+    assert gitlab(runner=script).secrets == ()
+
+
 def test_gitlab_without_runners_has_none():
     assert parse_gitlab("/c", "concurrent = 1\ncheck_interval = 0\n") == []
     (odd,) = parse_gitlab("/c", '[[runners]]\nexecutor = "new"\n')

@@ -201,6 +201,7 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "24 1 0:22 / /run/secrets/token rw,nosuid shared:2 - tmpfs tmpfs rw,mode=755",
         "Bearer authentication is needed; basic authentication is not; the token is missing",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PUBLIC KEY",
+        "git clone https://gitlab-ci-token:${CI_JOB_TOKEN}@git.example/x.git\n",
         "[redacted:12:0123456789ab]",
     ],
 )  # fmt: skip
