@@ -278,7 +278,6 @@ def _variables(table: Table) -> list[tuple[str, str]]:
 
 
 def _secrets(table: Table) -> tuple[str, ...]:
-    cut = [
-        key for key in _SCRIPTS if PLACEHOLDER.search(table.text(key).encode("utf-8", "replace"))
-    ]
+    scripts = {key: table.text(key).encode("utf-8", "replace") for key in _SCRIPTS}
+    cut = [key for key, text in scripts.items() if PLACEHOLDER.search(_OF_JOB.sub(b"", text))]
     return tuple(dict.fromkeys([*secret_names(_variables(table)), *cut]))
