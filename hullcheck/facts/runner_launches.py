@@ -6,7 +6,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from testinfra.host import Host
 
@@ -51,6 +51,7 @@ class Launch:
     :param uid: whose rights it has; None: not known.
     :param agent: the process; None, if it does not run.
     :param env_files: files that systemd reads variables from.
+    :param enabled: whether systemd starts it by itself, of a unit.
     """
 
     host: Host
@@ -62,6 +63,7 @@ class Launch:
     uid: int | None
     agent: BuildAgent | None = None
     env_files: tuple[str, ...] = field(default=())
+    enabled: bool = False
 
     @property
     def program(self) -> str:
@@ -134,7 +136,9 @@ def launches_of_units(host: Host, found: ConfFiles) -> Iterator[Launch]:
         files = found.layered(name, _PLACES)
         launch = _of_unit(host, files[0][0], [row for _, text in files for row in _service(text)])
         if launch:
-            yield launch
+            wanted = any(found.matching(f"{place}/*.{kind}/{name}") for place in _PLACES
+                         for kind in ("wants", "requires"))  # fmt: skip
+            yield replace(launch, enabled=wanted)
 
 
 def _of_unit(host: Host, path: str, rows: list[tuple[str, str]]) -> Launch | None:

@@ -93,7 +93,12 @@ def test_the_process_says_which_file_is_in_use(builder: OverlayHost) -> None:
           apart="mount --bind /srv/ci/inner /etc/gitlab-runner")  # fmt: skip
     found, _ = statuses(builder)
     assert set(found.values()) == {"fail"}, found
+    builder.write("/srv/ci/inner/config.toml", SOUND, 0o600)
+    found, _ = statuses(builder)
+    assert found.pop("build.runner-host-jobs") == "fail"
+    assert set(found.values()) == {"pass"}, found
     stop(builder)
+    builder.write("/srv/ci/inner/config.toml", ROTTEN)
     words = ("run", "--config", "/srv/ci/inner/config.toml")
     start(builder, "gitlab-runner", *words, user="ci", cwd="/srv/ci")
     found, _ = statuses(builder, "build.runner-host-jobs", "build.runner-privileged")

@@ -19,6 +19,7 @@ from tests.unit.fake import host_with
 
 ETC = "/etc/gitlab-runner/config.toml"
 RUNNER = '[[runners]]\nname = "{}"\nurl = "https://a.b"\nexecutor = "docker"\n'
+WANTS = "/etc/systemd/system/multi-user.target.wants/woodpecker-agent.service"
 TEXTS = {}
 UNIT_FILE = "/etc/systemd/system/gitlab-runner.service"
 
@@ -158,6 +159,9 @@ def test_units_of_runners_that_do_not_run():
     path = "/etc/systemd/system/woodpecker-agent.service"
     text = [*lines, "ExecStart=/usr/bin/woodpecker-agent"]
     units = f"= 0 644 9 {path}\n" + "".join(f"{path}:{line}\n" for line in text)
+    with pytest.raises(NotApplicable):
+        found(units=units)
+    units += f"= 0 644 9 {WANTS}\n{WANTS}:[Service]\n"
     (one,) = found(units=units)
     assert (one.jobs.where, one.uid, len(one.jobs.plain)) == ("the host itself", 5, 1)
     drop = f"{path}.d/x.conf"
