@@ -89,7 +89,9 @@ def actions(
     :param kind: gitea or forgejo.
     """
     name, own, server = registered
-    labels = _said_labels(words, settings, kind) or config.runner.texts("labels") or own
+    labels = _said(words) or config.runner.texts("labels") or own
+    # Older runners read the variable when they register only: both sets of labels may be theirs.
+    labels += _listed(settings.get("GITEA_RUNNER_LABELS", "")) if kind == "gitea" else ()
     for each in config.servers:
         labels += each.texts("labels") or ()
     places = {_where(each, kind) for each in labels}
@@ -107,15 +109,19 @@ def actions(
     return found
 
 
-def _said_labels(words: list[str], settings: Mapping[str, str], kind: str) -> tuple[str, ...]:
-    """Return the labels of the command line or, of Gitea's, the environment."""
-    found = settings.get("GITEA_RUNNER_LABELS", "") if kind == "gitea" else ""
+def _said(words: list[str]) -> tuple[str, ...]:
+    """Return the labels of the command line."""
+    found = ""
     for number, word in enumerate(words):
         if word.startswith("--labels="):
             found = word.partition("=")[2]
         elif word == "--labels" and number + 1 < len(words):
             found = words[number + 1]
-    return tuple(each.strip() for each in found.split(",") if each.strip())
+    return _listed(found)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _where(label: str, kind: str) -> str:

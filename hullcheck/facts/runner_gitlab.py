@@ -173,6 +173,7 @@ def _in_containers(made: Jobs, docker: Table, *, remote: bool) -> Jobs:
     rights += [f"device_cgroup_rules {each}" for each in docker.texts("device_cgroup_rules") or ()]
     rights += [f"group_add {each}" for each in docker.texts("group_add") or ()]
     gpus = docker.text("gpus")
+    engine = ("", "") if remote else _engine(docker)
     taken = docker.texts("volumes_from")
     policies = docker.texts("allowed_pull_policies") or docker.texts("pull_policy") or ("always",)
     return replace(
@@ -186,7 +187,8 @@ def _in_containers(made: Jobs, docker: Table, *, remote: bool) -> Jobs:
                  *(("gpus",) if gpus else ())),
         images=_lists(docker),
         pull_policies=policies,
-        plain=(*made.plain, *(() if remote else _engine(docker))),
+        plain=(*made.plain, *([f"the engine {engine[0]}"] if engine[0] else [])),
+        near=(*made.near, *([engine[1]] if engine[1] else [])),
         unread=f"what {', '.join(taken)} has mounted is not known" if taken else "",
     )  # fmt: skip
 
@@ -208,13 +210,10 @@ def _lists(table: Table) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
     )  # fmt: skip
 
 
-def _engine(docker: Table) -> tuple[str, ...]:
-    host = docker.text("host")
+def _engine(docker: Table) -> tuple[str, str]:
+    """Return how it speaks to its engine without TLS, or to whom on a network that is near."""
     verified = docker.flag("tls_verify") or docker.text("tls_cert_path")
-    plain, near = peer(host, default="unix")
-    if host.lower().startswith("tcp://") and not verified and (plain or near):
-        return (f"the engine at {host} without TLS",)
-    return ()
+    return ("", "") if verified else peer(docker.text("host"), default="unix")
 
 
 def _in_pods(made: Jobs, pods: Table) -> Jobs:

@@ -128,6 +128,12 @@ def test_gitlab_damaged(text):
         parse_gitlab("/c", text)
 
 
+def test_an_engine_over_tcp():
+    assert gitlab('host = "tcp://docker:2375"').near == ("docker",)
+    assert gitlab('host = "tcp://10.0.0.1:2375"').plain == ("the engine 10.0.0.1 without TLS",)
+    assert gitlab('host = "tcp://10.0.0.1:2376"\ntls_cert_path = "/c"').plain == ()
+
+
 def test_the_token_of_a_job_is_no_secret_of_the_runner():
     script = f'pre_clone_script = "git config url.https://gitlab-ci-token:{CUT}@git.example/"'
     assert gitlab(runner=script).secrets == ()
@@ -255,6 +261,8 @@ def test_actions_labels():
     with pytest.raises(Unknown, match="labels"):
         of_actions("gitea", "")
     assert of_actions("gitea", "", "a:host", address="http://localhost:3000")[0].plain == ()
+    both = of_actions("gitea", "", "a:host", settings={"GITEA_RUNNER_LABELS": "b:docker://c"})
+    assert [each.where for each in both] == ["containers", HOST]
     config = "server:\n  connections:\n    one: {url: http://git.example, labels: [plain]}\n"
     (found,) = actions("forgejo", ActionsConfig("/c", config), ("", (), ""), [], {})
     assert (found.where, len(found.plain)) == ("containers", 1)
