@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from hullcheck.control import Manual, NotApplicable, control, expect
 from hullcheck.facts.capabilities import names
 from hullcheck.facts.engines import Engine
+from hullcheck.facts.host_trees import HOME_DEPTH, PUBLIC, TREES, WHOLES
 from hullcheck.facts.mounts import within
 from hullcheck.facts.podman import Podman, Quadlet
 from hullcheck.facts.podman.subordinate import SubordinateIds
 from hullcheck.inventory.policy import Policy
 
-from ..runtime.test_mounts import HOME_DEPTH, PUBLIC, TREES, WHOLES
 from ..runtime.test_privileges import HARMLESS
 
 SPACES = ("netns", "pidns", "ipcns", "utsns", "cgroupns")

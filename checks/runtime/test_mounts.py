@@ -5,31 +5,12 @@ from collections.abc import Iterator
 from hullcheck.control import control, expect
 from hullcheck.facts.containers import Container
 from hullcheck.facts.exposures import Exposure
+from hullcheck.facts.host_trees import PUBLIC, TREES, WHOLES, private
 from hullcheck.facts.mounts import MountTable, covering, place_of, within
 from hullcheck.facts.runtime_sockets import RuntimeSockets
 from hullcheck.inventory.policy import Policy
 
 from .wording import expect_unprivileged
-
-TREES = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root",
-    "/run/containerd", "/run/crio", "/run/dbus", "/run/docker", "/run/podman", "/run/systemd",
-    "/sbin", "/sys", "/usr", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker",
-    "/var/lib/dpkg", "/var/lib/kubelet", "/var/lib/rpm", "/var/lib/systemd", "/var/spool/cron",
-)  # fmt: skip
-"""Directories of which no part belongs in a container."""
-
-WHOLES = ("/home", "/run", "/var/log")
-"""Directories that do not belong in a container as a whole, nor what contains them."""
-
-PUBLIC = (
-    "/etc/ca-certificates", "/etc/hostname", "/etc/hosts", "/etc/localtime", "/etc/resolv.conf",
-    "/etc/pki/ca-trust/extracted", "/etc/ssl/certs",
-    "/etc/timezone", "/usr/share/ca-certificates", "/usr/share/zoneinfo",
-)  # fmt: skip
-"""What everybody may know: no harm in a container that cannot write it."""
-
-HOME_DEPTH = 2
 
 NODES = (
     "b *:* m", "c *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
@@ -77,15 +58,9 @@ def _sensitive(exposure: Exposure, roots: tuple[str, ...], host: MountTable) -> 
     for name in names:
         yield any(within(name, tree) or within(tree, name) for tree in (*TREES, *roots))
         yield any(within(whole, name) for whole in WHOLES)
-        yield within(name, "/home") and _private(name)
+        yield within(name, "/home") and private(name)
     # Mounted over on the host, it may have no name there: then its place tells.
     yield any(exposure.shows(place_of(host, path)) for path in (*TREES, *WHOLES, *roots))
-
-
-def _private(name: str) -> bool:
-    """Whether a path below /home is a whole home, or hidden in one: keys, tokens, histories."""
-    parts = name.split("/")[HOME_DEPTH:]
-    return len(parts) == 1 or parts[1].startswith(".")
 
 
 def _allowed(exposure: Exposure, policy: Policy) -> bool:

@@ -36,6 +36,7 @@ from hullcheck.facts import (  # noqa: F401
     images,
     integrity,
     interfaces,
+    job_runners,
     kernel,
     kernels,
     legacy,

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
-from hullcheck.facts.processes import Gone, Process, Processes, split_arguments
+from hullcheck.facts.processes import Gone, Process, Processes
 from hullcheck.facts.registry import fact, get, provide
+from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import Want, session_of, want
 from hullcheck.verdict import Object
 
-__all__ = ["KINDS", "BuildAgent", "build_agents"]
+__all__ = ["KINDS", "NAMES_ONLY", "SETTINGS", "BuildAgent", "build_agents", "kind_of"]
 
 KINDS: Mapping[str, str] = {
     "gitlab-runner": "gitlab-runner", "gitlab-ci-multi-runner": "gitlab-runner",
@@ -27,9 +28,12 @@ KINDS: Mapping[str, str] = {
     "drone-runner-docker": "drone", "drone-runner-exec": "drone", "drone-runner-kube": "drone",
     "drone-runner-ssh": "drone", "drone-agent": "drone", "woodpecker-agent": "woodpecker",
     "act_runner": "gitea", "gitea-runner": "gitea", "forgejo-runner": "forgejo",
-    "buildkitd": "buildkit", "jenkins": "jenkins",
+    "woodpecker-server": "woodpecker-server", "buildkitd": "buildkit", "jenkins": "jenkins",
 }  # fmt: skip
 """Programs by the name of their file, and what they are called here."""
+
+_RELEASED = re.compile(r"[-_.]v?(?:\d|linux|amd64|arm|x86_64)[\w.-]*")
+"""What may follow a name, as in that of a downloaded file: act_runner-0.2.11-linux-amd64."""
 
 JAVA: Mapping[str, str] = {
     "jenkins.war": "jenkins", "agent.jar": "jenkins-agent", "slave.jar": "jenkins-agent",
@@ -37,14 +41,21 @@ JAVA: Mapping[str, str] = {
 }  # fmt: skip
 """What a Java machine runs, by the name of an archive in its arguments."""
 
-_SHORT = frozenset(each[:15] for each in KINDS)
+_SHORT = tuple(each[:15] for each in KINDS)
 """As the kernel names processes: 15 bytes."""
 
-_SETTINGS = (
+SETTINGS = (
     "HOME|XDG_[A-Z_]+|CONFIG_FILE|CI_SERVER_[A-Z_]+|RUNNER_[A-Z_]+|AGENT_[A-Z_]+|VSTS_[A-Z_]+"
     "|JENKINS_[A-Z_]+|JAVA_OPTS|(DRONE|WOODPECKER|BUILDKITE|GITEA|FORGEJO|BUILDKIT|BUILDX|DOCKER)"
     "[A-Z_]*"
 )
+"""The variables that steer these programs, as an extended regular expression."""
+
+NAMES_ONLY = (
+    "sed -E '/^[[:blank:]]*(export[[:blank:]]+)?(DRONE_RUNNER_|GITEA_RUNNER_|WOODPECKER_)"
+    "ENVIRON(MENT)?[[:blank:]]*=/s/:[^,]*/:/g'"
+)
+"""Cuts the values out of variables that hold those of jobs, ``NAME:value,NAME:value``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +63,7 @@ class BuildAgent:
     """One of them, as it runs.
 
     :param kind: gitlab-runner, jenkins, jenkins-agent, github, azure, buildkite, drone,
-        woodpecker, gitea, forgejo or buildkit.
+        woodpecker, woodpecker-server, gitea, forgejo or buildkit.
     :param own: whether its files are the host's; None if that cannot be seen.
     """
 
@@ -78,6 +89,14 @@ class BuildAgent:
         return path if self.own else f"/proc/{self.process.pid}/root{path}"
 
     @property
+    def directory(self) -> str:
+        """The directory it is in, as it sees it. :raises Unknown: that cannot be seen."""
+        answer = session_of(self.host).ask(_cwd(self.process.pid))[0]
+        if answer.exit or not answer.text.startswith("/"):
+            raise Unknown(f"the directory of {self} cannot be seen; it needs root")
+        return answer.text
+
+    @property
     def arguments(self) -> list[str]:
         """Its command line. :raises Unknown: it cannot be read."""
         return self.process.whole_cmdline
@@ -91,15 +110,23 @@ class BuildAgent:
         answer = session_of(self.host).ask(_environ(self.process.pid))[0]
         if answer.complaint:
             raise Unknown(f"the environment of {self}: {answer.complaint}; it may need root")
-        pairs = (each.partition("=") for each in split_arguments(answer.text.replace("\n", "\0")))
+        *lines, end = lines_of(answer) or [""]
+        if end != END:
+            raise Unknown(f"the environment of {self} was not read to the end")
+        pairs = (each.partition("=") for each in lines)
         return {name: value for name, equals, value in pairs if equals}
 
 
 def _environ(pid: int) -> Want:
     # A newline in a value becomes a space: no variable can pose as another one.
     return want(
-        f"tr '\\n\\0' ' \\n' </proc/{pid}/environ | grep -aE '^({_SETTINGS})='", meaning=(0, 1)
+        f"tr '\\n\\0' ' \\n' </proc/{pid}/environ | grep -aE '^({SETTINGS})=' | {NAMES_ONLY};"
+        f" echo '{END}'"
     )
+
+
+def _cwd(pid: int) -> Want:
+    return want(f"readlink -nv /proc/{pid}/cwd", meaning=(0, 1))
 
 
 @provide
@@ -109,40 +136,54 @@ def build_agents(host: Host) -> list[BuildAgent]:
     :raises Unknown: some processes are hidden from the audit's user.
     """
     processes: Processes = get(host, "processes")
-    meant = [each for each in processes if each.name in _SHORT or each.name == "java"]
-    found = {1, *(each.pid for each in meant)}
-    processes.look_up(sorted(found - {1}))
+    named = (*_SHORT, "java")
+    meant = [each for each in processes if each.name.startswith(named) and not each.zombie]
+    if meant:
+        processes.look_up(each.pid for each in meant)
     init = processes.get(1)
     own = init.spaces.get("mnt") if init else None
     agents = []
     for process in meant:
         kind = _kind(process)
         mine = process.spaces.get("mnt")
-        if kind and not process.zombie:
+        if kind:
             agents.append(BuildAgent(host, kind, process, mine == own if mine and own else None))
-    session_of(host).foresee(*(_environ(each.process.pid) for each in agents))
+    pids = [each.process.pid for each in agents]
+    session_of(host).foresee(*map(_environ, pids), *map(_cwd, pids))
     return agents
 
 
 def _kind(process: Process) -> str:
     try:
-        names = list(_names(process))
+        return next(filter(None, map(kind_of, _names(process))), "")
     except Gone:
         return ""
-    return next((kind for each in names if (kind := KINDS.get(each) or JAVA.get(each))), "")
 
 
-def _names(process: Process) -> Iterable[str]:
-    words = process.cmdline
-    if process.name == "java":
-        return (posixpath.basename(each) for each in words)
-    return _of_program(process, words)
+def kind_of(name: str) -> str:
+    """Return what a program is called here, by the name of its file; empty if it is none."""
+    exact = KINDS.get(name) or JAVA.get(name)
+    if exact:
+        return exact
+    released = (
+        kind
+        for each, kind in KINDS.items()
+        if name.startswith(each) and _RELEASED.fullmatch(name, len(each))
+    )
+    return next(released, "")
 
 
-def _of_program(process: Process, words: list[str]) -> Iterator[str]:
-    yield posixpath.basename(words[0]) if words else ""
+def _names(process: Process) -> Iterator[str]:
+    """Yield the names of files that tell what a process is.
+
+    :raises Gone: it has ended.
+    """
+    if process.name.startswith("java"):
+        yield from map(posixpath.basename, process.whole_cmdline)
+        return
     try:
-        yield posixpath.basename(re.sub(r" \(deleted\)\Z", "", process.exe))
+        yield posixpath.basename(next(iter(process.cmdline), ""))
+        yield posixpath.basename(process.exe.removesuffix(" (deleted)"))
     except Gone:
         raise
     except Unknown:

@@ -16,7 +16,7 @@ from hullcheck.facts.sockets import Sockets
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import want
 
-__all__ = ["RuntimeSockets", "runtime_sockets"]
+__all__ = ["KNOWN", "RuntimeSockets", "runtime_sockets"]
 
 KNOWN = (
     "/run/docker.sock", "/run/podman/podman.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock",

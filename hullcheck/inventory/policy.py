@@ -55,6 +55,8 @@ class Policy:
     :param maximum_image_age: days after which an image must have been built again; a quarter.
     :param build_directories: folders of hosts below which build files lie: Dockerfiles, compose
         files, pipelines; those of runners' jobs are found by themselves.
+    :param privileged_job_images: patterns of images, as a runner's own settings write them, that
+        jobs may run privileged: docker:*-dind of GitLab, plugins/docker of Drone.
     :param maximum_unused_images: how many images may lie on an engine that no container uses.
     :param maximum_stopped_containers: how many containers may lie on an engine and not run.
     :param maximum_stopped_age: days after which a container that does not run is forgotten.
@@ -122,6 +124,7 @@ class Policy:
     verified_images: tuple[str, ...] | None = None
     maximum_image_age: int = 90
     build_directories: tuple[str, ...] | None = None
+    privileged_job_images: tuple[str, ...] = ()
     maximum_unused_images: int = 20
     maximum_stopped_containers: int = 10
     maximum_stopped_age: int = 30

@@ -154,6 +154,12 @@ def test_twice_is_once(text: bytes) -> None:
         "ghp_" + "a1B2" * 9,
         "github_pat_" + "a1B2" * 9,
         "glpat-" + "x1_-" * 5,
+        "glrt-t3_" + "x1_-" * 5,
+        "glrt-" + "x1_-" * 9 + ".01.170dsyc3c",
+        "glcbt-64_" + "x1_-" * 5,
+        "glffct-" + "x1_-" * 5,
+        "glsoat-" + "x1_-" * 5,
+        "GR1348941" + "x1_-" * 5,
         "xoxb-123456789012-abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
         "SWMTKN-1-"
@@ -195,6 +201,7 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "24 1 0:22 / /run/secrets/token rw,nosuid shared:2 - tmpfs tmpfs rw,mode=755",
         "Bearer authentication is needed; basic authentication is not; the token is missing",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PUBLIC KEY",
+        "git clone https://gitlab-ci-token:${CI_JOB_TOKEN}@git.example/x.git\n",
         "[redacted:12:0123456789ab]",
     ],
 )  # fmt: skip
