@@ -3,6 +3,7 @@
 # Importing a module registers what it provides.
 from hullcheck.facts import (  # noqa: F401
     accounts,
+    agent_places,
     audit,
     auditd,
     automatic,
@@ -10,6 +11,7 @@ from hullcheck.facts import (  # noqa: F401
     boot,
     boot_mounts,
     build_agents,
+    buildkite,
     bundles,
     clock,
     compilers,
@@ -34,6 +36,7 @@ from hullcheck.facts import (  # noqa: F401
     images,
     integrity,
     interfaces,
+    jenkins,
     kernel,
     kernels,
     legacy,
@@ -51,6 +54,7 @@ from hullcheck.facts import (  # noqa: F401
     role,
     root_groups,
     routes,
+    runner_folders,
     runtime_sockets,
     secrets_of_accounts,
     services,
@@ -66,6 +70,7 @@ from hullcheck.facts import (  # noqa: F401
     sysctl,
     umask,
     updates,
+    work_folders,
 )
 from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 
