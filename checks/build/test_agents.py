@@ -15,6 +15,7 @@ OTHERS = {
     "gitlab-runner": "gitlab-runner hands jobs to containers or to another user",
     "drone": "Drone's runner starts containers for jobs",
     "woodpecker": "Woodpecker's agent starts containers for jobs",
+    "woodpecker-server": "Woodpecker's server runs no jobs",
     "buildkit": "BuildKit runs steps in namespaces of their own",
 }
 """Agents whose jobs do not run as their own user; controls of their own judge them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.files import Files
 from hullcheck.facts.jenkins import KEYS, SWITCH, JenkinsHome
@@ -16,6 +18,7 @@ from hullcheck.facts.sockets import Sockets
 
 CRUMBS_OFF = "hudson.security.csrf.GlobalCrumbIssuerConfiguration.DISABLE_CSRF_PROTECTION"
 PAGES = "hudson.model.DirectoryBrowserSupport.CSP"
+NO_SWITCH = (2, 326)
 AGENTS_FREE = "-Djenkins.security.s2m."
 SCRIPTS_FREE = "permissive-script-security.enabled"
 
@@ -102,13 +105,20 @@ def test_jenkins_agents(jenkins_home: JenkinsHome) -> None:
     write any file of the controller again, for old plugins. A TCP port for inbound agents is one
     more way in to the controller, which WebSocket does without."""
     switch = jenkins_home.files(SWITCH)[0]
-    if switch.exists:
+    if _heeds_switch(jenkins_home) and switch.exists:
         expect(switch.text.strip().lower(), equals="false", what=f"{switch}")
     free = [each for each in jenkins_home.words if each.startswith(AGENTS_FREE)]
     expect(free, equals=[], what="options that free agents")
     for each in _setups(jenkins_home):
         if each.port is not None:
             expect(each.port, equals=-1, what=f"TCP port for agents by {each.source}")
+
+
+def _heeds_switch(home: JenkinsHome) -> bool:
+    """Whether this Jenkins still reads the switch: those before 2.326 do."""
+    version = (home.config.value("version") if home.config else "") or ""
+    numbers = re.match(r"(\d{1,4})\.(\d{1,5})", version)
+    return not numbers or (int(numbers[1]), int(numbers[2])) < NO_SWITCH
 
 
 @control(

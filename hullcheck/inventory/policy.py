@@ -53,6 +53,8 @@ class Policy:
     :param maximum_image_age: days after which an image must have been built again; a quarter.
     :param build_directories: folders of hosts below which build files lie: Dockerfiles, compose
         files, pipelines; those of runners' jobs are found by themselves.
+    :param job_egress: whether jobs on build hosts may connect to any address, as far as the host's
+        own packet filter is concerned; true also if a network around it restricts them.
     :param maximum_checkout_age: hours that a checkout may lie unused where jobs work.
     :param maximum_unused_images: how many images may lie on an engine that no container uses.
     :param maximum_stopped_containers: how many containers may lie on an engine and not run.
@@ -120,6 +122,7 @@ class Policy:
     verified_images: tuple[str, ...] | None = None
     maximum_image_age: int = 90
     build_directories: tuple[str, ...] | None = None
+    job_egress: bool | None = None
     maximum_checkout_age: int | None = None
     maximum_unused_images: int = 20
     maximum_stopped_containers: int = 10
