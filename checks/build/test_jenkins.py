@@ -70,7 +70,7 @@ def test_jenkins_access(jenkins_home: JenkinsHome) -> None:
     user, or reads build logs and what leaked into them."""
     strange = []
     for each in _setups(jenkins_home):
-        expect(each.faults, equals=[], what=f"who gets in by {each.source}")
+        expect([*each.faults], equals=[], what=f"who gets in by {each.source}")
         strange += [each.strange] if each.strange else []
     if strange:
         raise Manual(f"see what {strange[0]} lets people do who have not logged in", strange)
