@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts, User
 from hullcheck.facts.build_agents import BuildAgent
@@ -9,6 +11,7 @@ from hullcheck.facts.doors import ENGINE_GROUPS
 from hullcheck.facts.files import Files
 from hullcheck.facts.processes import Gone
 from hullcheck.facts.root_groups import NAMED
+from hullcheck.facts.running_agents import directory
 from hullcheck.inventory.policy import Policy
 
 OTHERS = {
@@ -57,6 +60,8 @@ def test_agent_groups(build_agent: BuildAgent, accounts: Accounts, policy: Polic
     docker hands that to every job. A process keeps groups that its user has lost since it began,
     and a job can take up those its user has gained: both count."""
     _own_jobs(build_agent)
+    if build_agent.own is False:
+        raise NotApplicable("it runs in a container: what that may reach is judged there")
     process = build_agent.process
     user = accounts.user(process.uids[1])
     if user and user.name in (policy.trusted_users or ()) and user.uid:
@@ -64,7 +69,7 @@ def test_agent_groups(build_agent: BuildAgent, accounts: Accounts, policy: Polic
     rooted = {each.gid: each.name for each in accounts.groups
               if each.name in (*ENGINE_GROUPS, *NAMED, "root")}  # fmt: skip
     held = {rooted[gid] for gid in {*process.groups, *process.gids} if gid in rooted}
-    if user and build_agent.own is not False:
+    if user:
         held |= _listed(user, accounts, rooted)
     beyond = held - ({"root"} if process.uids[1] == 0 else set())
     expect(sorted(beyond), equals=[], what=f"groups of {build_agent} that are as good as root")
@@ -104,6 +109,5 @@ def _programs(agent: BuildAgent) -> list[str]:
         raise Unknown(f"the program of {agent} has been replaced since it began")
     words = agent.arguments if agent.process.name == "java" else []
     archives = [each for each in words if each.endswith((".jar", ".war"))]
-    if any(not each.startswith("/") for each in archives):
-        raise Unknown(f"{agent} runs {archives[0]} below a folder that is not known")
-    return [program, *archives]
+    below = directory(agent) if any(each[:1] != "/" for each in archives) else "/"
+    return [program, *(posixpath.join(below, each) for each in archives)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Iterator
 
 from testinfra.host import Host
@@ -10,12 +11,13 @@ from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.agent_places import AgentPlaces
 from hullcheck.facts.build_agents import BuildAgent
-from hullcheck.facts.clouds import METADATA, Cloud, unit_denies, unreachable
+from hullcheck.facts.clouds import Cloud, unit_denies, unreachable
+from hullcheck.facts.containers import Container
 from hullcheck.facts.containers.kubelets import LISTERS
 from hullcheck.facts.kubeconfigs import Kubeconfig
 from hullcheck.facts.packet_filter import Fate, PacketFilter
 from hullcheck.facts.processes import Process, Processes
-from hullcheck.facts.registry import get
+from hullcheck.facts.registry import Unseen, get
 from hullcheck.facts.role import BUILD_HOST, Role
 from hullcheck.facts.routes import Network
 from hullcheck.inventory.policy import Policy
@@ -28,21 +30,25 @@ HTTP, HTTPS, HIGH = 80, 443, 48_123
 PLANE = frozenset({"kube-apiserver", "kube-controller", "kube-scheduler"})
 """Of a control plane, as the kernel names the processes."""
 
+PODS = frozenset({"kubelet", "k3s-agent", "k3s", "k0s", "rke2", "kubelite", "hyperkube"})
+"""What starts pods, and need not be a control plane."""
+
+JOBS = ("runner-*-project-*-concurrent-*", "buildx_buildkit_*")
+"""How GitLab's runner and buildx call containers of jobs."""
+
 BRIDGES = ("docker", "br-", "cni", "podman", "nerdctl")
 """How engines call the interfaces that lead to containers."""
 
 
-def _needs_builds(role: Role, agents: Iterable[BuildAgent]) -> list[BuildAgent]:
-    found = list(agents)
-    if not found and BUILD_HOST not in role:
+def _need_builds(role: Role, agents: list[BuildAgent]) -> None:
+    if not agents and BUILD_HOST not in role:
         raise NotApplicable("nothing runs builds on this host")
-    return found
 
 
-def _fates(
-    host: Host, packet_filter: PacketFilter, network: Network, target: str, port: int
-) -> Iterator[tuple[str, Fate]]:
+def _fates(host: Host, target: str, port: int) -> Iterator[tuple[str, Fate]]:
     """Yield who may try to reach an address, and what becomes of it."""
+    packet_filter: PacketFilter = get(host, "packet_filter")
+    network: Network = get(host, "network")
     accounts: Accounts = get(host, "accounts")
     init: Process | None = get(host, "processes").get(1)
     for agent in get(host, "build_agents"):
@@ -79,21 +85,19 @@ def _open(found: Iterable[tuple[str, Fate]]) -> list[str]:
     "IPAddressDeny=169.254.169.254 in the agent's unit.",
 )
 def test_metadata_service(
-    host: Host, role: Role, build_agents: list[BuildAgent], cloud: Cloud, network: Network
+    host: Host, role: Role, build_agents: list[BuildAgent], cloud: Cloud
 ) -> None:
     """A cloud gives whoever asks at 169.254.169.254 the machine's own credentials. A job that may
     ask has the rights of the build host in the cloud: often its registries, its buckets and other
     machines. It is the first thing that attackers of pipelines try."""
-    _needs_builds(role, build_agents)
-    refused = unreachable(host, network)
-    if not cloud.name:
-        if refused or cloud.told:
-            raise NotApplicable(refused or "nothing says that this host is a cloud's")
+    _need_builds(role, build_agents)
+    if not cloud.name and not cloud.told:
         raise Unknown("neither firmware nor cloud-init tells whether this host is a cloud's")
-    if refused:
+    if not cloud.name:
+        raise NotApplicable("nothing says that this host is a cloud's")
+    if unreachable(host, get(host, "network"), cloud.address):
         return
-    packet_filter: PacketFilter = get(host, "packet_filter")
-    through = _open(_fates(host, packet_filter, network, METADATA, HTTP))
+    through = _open(_fates(host, cloud.address, HTTP))
     expect(through, equals=[], what=f"who reaches the metadata service of {cloud}")
 
 
@@ -105,21 +109,15 @@ def test_metadata_service(
     "but to a proxy, the repositories and the registries; where a network outside does it, say so "
     "with job_egress: true in the policy.",
 )
-def test_job_egress(
-    host: Host, role: Role, build_agents: list[BuildAgent], network: Network, policy: Policy
-) -> None:
+def test_job_egress(host: Host, role: Role, build_agents: list[BuildAgent], policy: Policy) -> None:
     """What a job has read it can send anywhere, and what it runs it can fetch from anywhere: both
     ends of every attack on a pipeline. A short list of places to go stops most of them and shows
     the rest."""
-    _needs_builds(role, build_agents)
+    _need_builds(role, build_agents)
     if policy.job_egress:
         raise NotApplicable("the site says that jobs may connect, or that a network restricts them")
-    packet_filter: PacketFilter = get(host, "packet_filter")
     found = [
-        each
-        for target in FAR
-        for port in (HTTPS, HIGH)
-        for each in _fates(host, packet_filter, network, target, port)
+        each for target in FAR for port in (HTTPS, HIGH) for each in _fates(host, target, port)
     ]
     through = _open(found)
     if through and policy.job_egress is None:
@@ -138,34 +136,32 @@ def test_job_egress(
     "deployments an account that may do only what they do.",
 )
 def test_build_host_apart(
-    role: Role,
-    build_agents: list[BuildAgent],
-    processes: Processes,
-    kubeconfigs: list[Kubeconfig],
-    agent_places: AgentPlaces,
+    host: Host, role: Role, build_agents: list[BuildAgent], processes: Processes
 ) -> None:
     """Builds are the least trusted work there is. On a node, a job that breaks out has the node's
     pods and their secrets; on a control plane, or with an administrator's kubeconfig, it has the
     cluster. Clusters in containers, which tests start, do not count."""
-    _needs_builds(role, build_agents)
+    _need_builds(role, build_agents)
     init = processes.get(1)
-    nodes = [each for each in processes if each.name in PLANE | LISTERS | {"kubelet"}]
-    own = [each for each in nodes if _of_host(each, init)]
-    of_kubelet = own and all(each.own is False for each in build_agents)
-    kubelets = sorted({each.name for each in own})
-    admins = sorted(each.path for each in kubeconfigs if each.administrator)
+    nodes = [each for each in processes if each.name in PLANE | LISTERS]
+    kubelets = sorted({each.name for each in nodes if _of_host(each, init)})
+    pods = bool(build_agents) and all(each.own is False for each in build_agents)
+    plane = [each for each in kubelets if each not in PODS]
+    plane += [each.name for each in nodes if each.name in PLANE and kubelets]
+    wrong = sorted({*plane} if pods else {*plane, *kubelets})
+    expect(wrong, equals=[], what="what makes this host a part of a cluster")
+    places: AgentPlaces = get(host, "agent_places")
+    configs: list[Kubeconfig] = get(host, "kubeconfigs")
+    admins = sorted(each.path for each in configs if each.administrator)
     expect(admins, equals=[], what="kubeconfigs of a cluster's administrator")
-    plane = sorted({each.name for each in nodes if each.name in PLANE} if own else set())
-    expect(plane, equals=[], what="parts of a control plane")
-    if of_kubelet:
+    places.need()
+    others = {each.path: sorted(each.others) for each in configs if each.others}
+    if others:
+        raise Manual(f"see what {', '.join(others)} may do in its cluster", others)
+    if kubelets:
         raise Manual(
             "see that this node takes nothing but builds (a taint, a pool of its own)", kubelets
         )
-    expect(kubelets, equals=[], what="what makes this host a node")
-    agent_places.need()
-    others = {each.path: sorted(each.others) for each in kubeconfigs if each.others}
-    if others:
-        raise Manual(f"see what {', '.join(others)} may do in its cluster", others)
 
 
 def _of_host(process: Process, init: Process | None) -> bool:
@@ -174,3 +170,38 @@ def _of_host(process: Process, init: Process | None) -> bool:
     if init is None or "net" not in process.spaces or "net" not in init.spaces:
         raise Unknown(f"whose {process} is cannot be seen; it needs root")
     return process.spaces["net"] == init.spaces["net"]
+
+
+@control(
+    title="Nothing but builds runs on a build host",
+    severity="medium",
+    level=2,
+    fix="Move what is not part of building to another host, or name its containers in "
+    "build_host_workloads of the policy.",
+)
+def test_builds_only(
+    host: Host, role: Role, build_agents: list[BuildAgent], policy: Policy
+) -> None:
+    """Jobs are foreign code, and some of them get out. What else runs on their host is then in
+    their hands: a site's production, its database, its monitoring. What belongs there only the
+    site knows."""
+    _need_builds(role, build_agents)
+    agents = {each.process.pid for each in build_agents}
+    try:
+        found = get(host, "container")
+    except NotApplicable:
+        found = []
+    unseen = [each.reason for each in found if isinstance(each, Unseen)]
+    allowed = (*JOBS, *(policy.build_host_workloads or ()))
+    others = sorted(
+        each.name
+        for each in found
+        if isinstance(each, Container) and each.running
+        if not any(fnmatch.fnmatchcase(each.name, pattern) for pattern in allowed)
+        if not agents & {process.pid for process in each.processes}
+    )
+    if others and policy.build_host_workloads is None:
+        raise Manual(f"see that nothing of {', '.join(others)} is production", others)
+    expect(others, equals=[], what="containers that are no part of building")
+    if unseen:
+        raise Unknown(unseen[0])

@@ -116,9 +116,9 @@ def build_agents(host: Host) -> list[BuildAgent]:
     own = init.spaces.get("mnt") if init else None
     agents = []
     for process in meant:
-        kind = _kind(process)
+        kind = "" if process.zombie else _kind(process)
         mine = process.spaces.get("mnt")
-        if kind and not process.zombie:
+        if kind:
             agents.append(BuildAgent(host, kind, process, mine == own if mine and own else None))
     session_of(host).foresee(*(_environ(each.process.pid) for each in agents))
     return agents
@@ -133,10 +133,9 @@ def _kind(process: Process) -> str:
 
 
 def _names(process: Process) -> Iterable[str]:
-    words = process.cmdline
     if process.name == "java":
-        return (posixpath.basename(each) for each in words)
-    return _of_program(process, words)
+        return (posixpath.basename(each) for each in process.whole_cmdline)
+    return _of_program(process, process.cmdline)
 
 
 def _of_program(process: Process, words: list[str]) -> Iterator[str]:

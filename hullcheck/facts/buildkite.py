@@ -17,7 +17,8 @@ from hullcheck.facts.agent_places import AgentPlaces
 from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.files import File, Files
 from hullcheck.facts.registry import Unseen, fact, get, provide_each
-from hullcheck.transport import CannotAnswer
+from hullcheck.facts.whole_files import whole_text, whole_want
+from hullcheck.transport import CannotAnswer, session_of
 from hullcheck.verdict import Object
 
 __all__ = ["BuildkiteAgent", "buildkite_agent", "parse_cfg"]
@@ -75,7 +76,8 @@ class BuildkiteAgent:
 
         :raises Unknown: the file, a command line or an environment cannot be read.
         """
-        said = parse_cfg(self.file.text) if self.path else {}
+        text = whole_text(self.host, self.path) if self.path else None
+        said = parse_cfg(text or "")
         return [{**said, **_variables(each), **_flags(each)} for each in self.agents] or [said]
 
     def seen(self, path: str) -> str:
@@ -129,6 +131,7 @@ def buildkite_agent(host: Host) -> list[BuildkiteAgent | Unseen]:
              for (path, root), agents in running.items()]  # fmt: skip
     known = {each.path for each in found}
     found += [BuildkiteAgent(host, path, "", ()) for path in marks if path not in known]
+    session_of(host).foresee(*(whole_want(each.path) for each in found if each.path))
     folders = [posixpath.dirname(each.path) for each in found if each.path]
     return [*found, *unseen, *places.unseen("buildkite-agent", folders)]
 

@@ -1,7 +1,7 @@
 """Whether a host is a cloud's, and how jobs could reach the cloud's metadata service.
 
 By what the firmware says (kernel, ``/sys/class/dmi/id``), by cloud-init and by a route of its own.
-All clouds named here answer at 169.254.169.254 by HTTP, and hand out the machine's credentials.
+Clouds answer there by HTTP, and hand out the machine's own credentials to whoever asks.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from hullcheck.facts.routes import NET, STATE, Network
 from hullcheck.facts.texts import known, sweep, texts
 from hullcheck.transport import session_of, want
 
-__all__ = ["METADATA", "Cloud", "cloud", "unit_denies", "unreachable"]
-
-METADATA = "169.254.169.254"
+__all__ = ["Cloud", "cloud", "unit_denies", "unreachable"]
 
 _DMI = "/sys/class/dmi/id"
 _NAMES = ("sys_vendor", "product_name", "board_vendor", "bios_vendor", "chassis_vendor",
@@ -31,16 +29,29 @@ _CLOUD_INIT = "/run/cloud-init/cloud-id"
 _XEN = "/sys/hypervisor/uuid"
 MACHINE = sweep([*(f"{_DMI}/{name}" for name in _NAMES), _CLOUD_INIT, _XEN])
 
-_VENDORS = (
-    ("amazon", "Amazon EC2"), ("google", "Google Cloud"), ("7783-7084-3265-9085-8269-3286-77",
-    "Azure"), ("openstack", "an OpenStack"), ("oraclecloud", "Oracle Cloud"),
-    ("alibaba", "Alibaba Cloud"), ("digitalocean", "DigitalOcean"), ("hetzner", "Hetzner"),
-    ("scaleway", "Scaleway"), ("vultr", "Vultr"), ("linode", "Akamai"), ("akamai", "Akamai"),
-    ("upcloud", "UpCloud"), ("exoscale", "Exoscale"), ("tencent", "Tencent Cloud"),
-    ("huawei cloud", "Huawei Cloud"), ("cloudstack", "a CloudStack"), ("yandex", "Yandex Cloud"),
-    ("ibm:cloud", "IBM Cloud"), ("ovh", "OVH"),
+_USUAL, _ALIBABA, _TENCENT, _SCALEWAY = (
+    "169.254.169.254", "100.100.100.200", "169.254.0.23", "169.254.42.42"
 )  # fmt: skip
-"""What stands in the firmware's names, in small letters (cloud-init, ``ds-identify``)."""
+_VENDORS = (
+    ("amazon", "Amazon EC2", _USUAL), ("google compute engine", "Google Cloud", _USUAL),
+    ("7783-7084-3265-9085-8269-3286-77", "Azure", _USUAL), ("openstack", "OpenStack", _USUAL),
+    ("oraclecloud", "Oracle Cloud", _USUAL), ("digitalocean", "DigitalOcean", _USUAL),
+    ("hetzner", "Hetzner", _USUAL), ("vultr", "Vultr", _USUAL), ("linode", "Akamai", _USUAL),
+    ("akamai", "Akamai", _USUAL), ("upcloud", "UpCloud", _USUAL), ("exoscale", "Exoscale", _USUAL),
+    ("huawei cloud", "Huawei Cloud", _USUAL), ("yandex", "Yandex Cloud", _USUAL),
+    ("ibm:cloud", "IBM Cloud", _USUAL), ("alibaba", "Alibaba Cloud", _ALIBABA),
+    ("tencent", "Tencent Cloud", _TENCENT), ("scaleway", "Scaleway", _SCALEWAY),
+)  # fmt: skip
+"""What stands in the firmware's names, in small letters (cloud-init, ``ds-identify``), and where
+the service answers (the clouds' own pages)."""
+
+_CLOUD_IDS = {
+    "aws": "amazon", "gce": "google compute engine", "azure":
+    "7783-7084-3265-9085-8269-3286-77", "openstack": "openstack", "oracle": "oraclecloud",
+    "digitalocean": "digitalocean", "hetzner": "hetzner", "vultr": "vultr", "akamai": "akamai",
+    "upcloud": "upcloud", "exoscale": "exoscale", "aliyun": "alibaba", "scaleway": "scaleway",
+}  # fmt: skip
+"""Clouds as cloud-init names them."""
 
 _REJECT, _UP = 0x200, 1
 
@@ -49,10 +60,12 @@ _REJECT, _UP = 0x200, 1
 class Cloud:
     """:param name: empty if nothing names one.
 
+    :param address: where its metadata service answers.
     :param told: whether the host's firmware says anything at all.
     """
 
     name: str
+    address: str
     told: bool
 
     def __str__(self) -> str:
@@ -64,30 +77,31 @@ def cloud(host: Host) -> Cloud:
     """Whose the host is."""
     found = texts(session_of(host).ask(MACHINE)[0])
     said = {path: known(text) or "" for path, text in found.items()}
-    init = said.get(_CLOUD_INIT, "").strip()
-    if init and init not in ("none", "nocloud", "unknown", "not run", "lxd", "configdrive"):
-        return Cloud(f"{init} (cloud-init)", True)
     names = " ".join(text.lower() for path, text in said.items() if path.startswith(_DMI))
-    name = next((name for mark, name in _VENDORS if mark in names), "")
-    if not name and said.get(_XEN, "").lower().startswith("ec2"):
-        name = "Amazon EC2"
-    return Cloud(name, bool(names.strip()))
+    told = bool(names.strip())
+    if said.get(_XEN, "").lower().startswith("ec2"):
+        names += " amazon"
+    names += " " + _CLOUD_IDS.get(said.get(_CLOUD_INIT, "").strip(), "")
+    for mark, name, address in _VENDORS:
+        if mark in names:
+            return Cloud(name, address, told)
+    return Cloud("", _USUAL, told)
 
 
-def unreachable(host: Host, network: Network) -> str:
-    """Return why no packet leaves for the metadata service, or nothing; of IPv4's main table."""
+def unreachable(host: Host, network: Network, address: str) -> str:
+    """Return why no packet leaves for an address, or nothing; of IPv4's main table."""
     text = known(texts(session_of(host).ask(STATE)[0]).get(f"{NET}/route"))
     if text is None:
         raise Unknown("/proc does not tell the host's routes")
-    device = network.onward(4, int(ipaddress.IPv4Address(METADATA)))
-    if device == "*" or _rejected(text):
-        return f"a route refuses {METADATA}"
-    return "" if device else f"no route leads to {METADATA}"
+    target = int(ipaddress.IPv4Address(address))
+    device = network.onward(4, target)
+    if device == "*" or _rejected(text, target):
+        return f"a route refuses {address}"
+    return "" if device else f"no route leads to {address}"
 
 
-def _rejected(text: str) -> bool:
-    """Whether the route that fits the metadata service best is one that rejects."""
-    target = int(ipaddress.IPv4Address(METADATA))
+def _rejected(text: str, target: int) -> bool:
+    """Whether the route that fits an address best is one that rejects."""
     best: tuple[int, bool] = (-1, False)
     for line in text.splitlines()[1:]:
         row = line.split()

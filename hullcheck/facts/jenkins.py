@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from testinfra.host import Host
 
-from hullcheck.control import Unknown
+from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.agent_places import AgentPlaces, Seen
 from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.files import File, Files
@@ -43,13 +43,14 @@ class JenkinsHome:
 
     :param folder: as the host sees it.
     :param owner: whose it is; None if that is not known.
-    :param agent: the controller that runs by it, or None.
+    :param agent: the controller that runs by it, or None; ``doubt`` says why one may all the same.
     """
 
     host: Host
     folder: str
     owner: int | None
     agent: BuildAgent | None
+    doubt: str = ""
 
     def __str__(self) -> str:
         return f"Jenkins in {self.folder}"
@@ -77,12 +78,26 @@ class JenkinsHome:
         path = f"{self.folder}/config.xml"
         return parse_shape(path, session_of(self.host).ask(shape_want(path))[0])
 
+    @property
+    def running(self) -> BuildAgent:
+        """The controller that runs by it.
+
+        :raises NotApplicable: none does. :raises Unknown: one may.
+        """
+        if self.doubt:
+            raise Unknown(self.doubt)
+        if self.agent is None:
+            raise NotApplicable("it does not run")
+        return self.agent
+
     @fact
     def words(self) -> list[str]:
         """The command line of the one that runs, options from the environment first.
 
         :raises Unknown: it cannot be read, or more options are in a file.
         """
+        if self.doubt:
+            raise Unknown(self.doubt)
         if self.agent is None:
             return []
         said = [self.agent.settings[name] for name in _VARIABLES if name in self.agent.settings]
@@ -122,8 +137,13 @@ def jenkins_home(host: Host) -> list[JenkinsHome | Unseen]:
                 found[folder] = JenkinsHome(host, folder, owner, agent)
             except Unknown as reason:
                 unseen.append(Unseen(agent.object, str(reason)))
+    java = {each.uids[1] for each in get(host, "processes") if each.name == "java"}
+    java -= {each.agent.process.uids[1] for each in found.values() if each.agent}
     for folder, each in seen.items():
-        found.setdefault(folder, JenkinsHome(host, folder, each.uid, None))
+        doubt = unseen[0].reason if unseen else ""
+        if each.uid in java and not doubt:
+            doubt = f"a Java program of uid {each.uid} runs, which may be it (a servlet container)"
+        found.setdefault(folder, JenkinsHome(host, folder, each.uid, None, doubt))
     for folder in found:
         session_of(host).foresee(shape_want(f"{folder}/config.xml"))
         get(host, "files").foresee(f"{folder}/{name}" for name in (*KEYS, SWITCH))

@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 
 from hullcheck.control import Unknown
-from hullcheck.facts.files import File, Files
+from hullcheck.facts.files import Files
 from hullcheck.facts.jenkins import JenkinsHome
 from hullcheck.facts.jenkins_xml import Element
 from hullcheck.facts.registry import get
+from hullcheck.facts.whole_files import whole_text
 
 __all__ = ["Setup", "setups"]
 
@@ -135,11 +136,11 @@ def _of_code(home: JenkinsHome) -> Iterator[Setup]:
         if not file.exists:
             continue
         parts = [path] if file.kind != "directory" else files.list(path)
-        for each in files.all(parts):
-            if each.path.endswith((".yaml", ".yml")) and each.exists:
-                code = _parsed(each).get("jenkins")
-                if isinstance(code, dict):
-                    yield _of_yaml(each.path, code)
+        for each in parts:
+            text = whole_text(home.host, each) if each.endswith((".yaml", ".yml")) else None
+            code = _parsed(each, text).get("jenkins") if text is not None else None
+            if isinstance(code, dict):
+                yield _of_yaml(each, code)
 
 
 def _sources(home: JenkinsHome) -> list[str]:
@@ -153,8 +154,7 @@ def _sources(home: JenkinsHome) -> list[str]:
     return [home.agent.seen(each) for each in paths if each.startswith("/")]
 
 
-def _parsed(file: File) -> dict[str, Any]:
-    text = file.text
+def _parsed(file: str, text: str) -> dict[str, Any]:
     try:
         tokens = yaml.scan(text)
         if len(text) > LARGEST or any(isinstance(each, yaml.AliasToken) for each in tokens):

@@ -67,7 +67,7 @@ def kubeconfigs(host: Host) -> list[Kubeconfig]:
         raise Unknown("a kubeconfig has a strange name")
     answer = session_of(host).ask(_want(paths))[0]
     try:
-        *lines, end = lines_of(answer)
+        *lines, end = lines_of(answer) or [""]
     except CannotAnswer as reason:
         raise Unknown(f"{reason}; it may need root") from None
     if end != END:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from testinfra.host import Host
 
+from hullcheck.control import Unknown
 from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.registry import get, provide_each
+from hullcheck.transport import session_of, want
 
-__all__ = ["build_agent"]
+__all__ = ["build_agent", "directory"]
+
+
+def directory(agent: BuildAgent) -> str:
+    """Return the directory that an agent is in, as it sees it. :raises Unknown: denied."""
+    asked = want(f"readlink -nv /proc/{agent.process.pid}/cwd", meaning=(0, 1))
+    answer = session_of(agent.host).ask(asked)[0]
+    if answer.exit or not answer.text.startswith("/"):
+        raise Unknown(f"the directory of {agent} cannot be seen; it needs root")
+    return answer.text
 
 
 @provide_each

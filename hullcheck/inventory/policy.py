@@ -53,6 +53,8 @@ class Policy:
     :param maximum_image_age: days after which an image must have been built again; a quarter.
     :param build_directories: folders of hosts below which build files lie: Dockerfiles, compose
         files, pipelines; those of runners' jobs are found by themselves.
+    :param build_host_workloads: containers, by name or pattern, that may run on build hosts beside
+        jobs.
     :param job_egress: whether jobs on build hosts may connect to any address, as far as the host's
         own packet filter is concerned; true also if a network around it restricts them.
     :param maximum_checkout_age: hours that a checkout may lie unused where jobs work.
@@ -122,6 +124,7 @@ class Policy:
     verified_images: tuple[str, ...] | None = None
     maximum_image_age: int = 90
     build_directories: tuple[str, ...] | None = None
+    build_host_workloads: tuple[str, ...] | None = None
     job_egress: bool | None = None
     maximum_checkout_age: int | None = None
     maximum_unused_images: int = 20
