@@ -35,7 +35,7 @@ is OWASP's and does."""
 _TRUE = "true"
 
 ADMINISTER = "Administer"
-LARGEST = 1_000_000
+LARGEST, DEEPEST = 200_000, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +156,25 @@ def _sources(home: JenkinsHome) -> list[str]:
 
 def _parsed(file: str, text: str) -> dict[str, Any]:
     try:
-        tokens = yaml.scan(text)
-        if len(text) > LARGEST or any(isinstance(each, yaml.AliasToken) for each in tokens):
-            raise Unknown(f"{file} is too long, or has aliases, which are not followed")
+        if len(text) > LARGEST or not _simple(text):
+            raise Unknown(f"{file} is too long or too deep, or has aliases, which are not followed")
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise Unknown(f"{file} makes no sense as YAML") from None
     return found if isinstance(found, dict) else {}
+
+
+def _simple(text: str) -> bool:
+    """Whether a text of YAML has no aliases and is not nested deep."""
+    begin = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken,
+             yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)  # fmt: skip
+    end = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+    depth = 0
+    for token in yaml.scan(text):
+        depth += isinstance(token, begin) - isinstance(token, end)
+        if depth > DEEPEST or isinstance(token, yaml.AliasToken):
+            return False
+    return True
 
 
 def _of_yaml(path: str, code: Mapping[str, Any]) -> Setup:
