@@ -196,6 +196,8 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "Bearer authentication is needed; basic authentication is not; the token is missing",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PUBLIC KEY",
         "[redacted:12:0123456789ab]",
+        "stat: cannot statx '/opt/r/.credentials': No such file or directory\n",
+        "stat: cannot statx '/root/initialAdminPassword': Permission denied\n",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:
