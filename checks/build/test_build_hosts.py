@@ -85,7 +85,7 @@ def _open(found: Iterable[tuple[str, Fate]]) -> list[str]:
     "IPAddressDeny=169.254.169.254 in the agent's unit.",
 )
 def test_metadata_service(
-    host: Host, role: Role, build_agents: list[BuildAgent], cloud: Cloud
+    host: Host, cloud: Cloud, build_agents: list[BuildAgent], role: Role
 ) -> None:
     """A cloud gives whoever asks at 169.254.169.254 the machine's own credentials. A job that may
     ask has the rights of the build host in the cloud: often its registries, its buckets and other
@@ -136,7 +136,7 @@ def test_job_egress(host: Host, role: Role, build_agents: list[BuildAgent], poli
     "deployments an account that may do only what they do.",
 )
 def test_build_host_apart(
-    host: Host, role: Role, build_agents: list[BuildAgent], processes: Processes
+    host: Host, build_agents: list[BuildAgent], processes: Processes, role: Role
 ) -> None:
     """Builds are the least trusted work there is. On a node, a job that breaks out has the node's
     pods and their secrets; on a control plane, or with an administrator's kubeconfig, it has the
@@ -180,7 +180,7 @@ def _of_host(process: Process, init: Process | None) -> bool:
     "build_host_workloads of the policy.",
 )
 def test_builds_only(
-    host: Host, role: Role, build_agents: list[BuildAgent], policy: Policy
+    host: Host, build_agents: list[BuildAgent], role: Role, policy: Policy
 ) -> None:
     """Jobs are foreign code, and some of them get out. What else runs on their host is then in
     their hands: a site's production, its database, its monitoring. What belongs there only the

@@ -134,7 +134,7 @@ def test_buildkite_files(buildkite_agent: BuildkiteAgent, files: Files) -> None:
     a job rewrites the rules for all that follow."""
     if buildkite_agent.path:
         file = buildkite_agent.file
-        users = {0, *(buildkite_agent.users or {file.uid})}
+        users = {0, *buildkite_agent.users}
         expect(readers(file, users), equals=[], what=f"who else may read {file}")
         expect(file.writable_by_others(users), equals=[], what=f"who else may write {file}")
     paths = _hooks(buildkite_agent)

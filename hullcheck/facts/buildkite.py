@@ -1,7 +1,7 @@
 """Buildkite's agents: ``buildkite-agent.cfg``, its flags and its environment.
 
 Lines of ``name=value``, quoted or not; a flag counts more than a variable, and that more than the
-file (buildkite/agent, ``cliconfig/loader.go``). The token in the file is cut as it is read.
+file (buildkite/agent, ``cliconfig/loader.go``). The line with the token is not read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.agent_places import AgentPlaces
 from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.files import File, Files
@@ -25,6 +26,7 @@ __all__ = ["BuildkiteAgent", "buildkite_agent", "parse_cfg"]
 
 NAME = "buildkite-agent.cfg"
 USUAL = (f"/usr/local/etc/buildkite-agent/{NAME}", f"/etc/buildkite-agent/{NAME}")
+TOKEN = "^[[:blank:]]*\\(export[[:blank:]]*\\)\\{0,1\\}token[a-z-]*[[:blank:]]*="
 _TRUE = ("true", "1", "t")
 
 
@@ -46,13 +48,14 @@ class BuildkiteAgent:
     """One agent, or several of one file.
 
     :param path: of its file, as the host sees it; empty if it has none.
-    :param agents: those that run by it.
+    :param agents: those that run by it; ``doubt`` says why one may that is not among them.
     """
 
     host: Host
     path: str
     root: str
     agents: tuple[BuildAgent, ...]
+    doubt: str = ""
 
     def __str__(self) -> str:
         return f"the Buildkite agent of {self.path or 'no file'}"
@@ -63,7 +66,16 @@ class BuildkiteAgent:
 
     @property
     def users(self) -> frozenset[int]:
-        return frozenset(each.process.uids[1] for each in self.agents)
+        """The users they run as; the one that the package makes, if none runs.
+
+        :raises Unknown: one may run that is not seen.
+        """
+        if self.doubt:
+            raise Unknown(self.doubt)
+        running = frozenset(each.process.uids[1] for each in self.agents)
+        accounts: Accounts = get(self.host, "accounts")
+        usual = None if running else accounts.user("buildkite-agent")
+        return running or frozenset({self.file.uid, *([usual.uid] if usual else [])})
 
     @property
     def file(self) -> File:
@@ -76,7 +88,9 @@ class BuildkiteAgent:
 
         :raises Unknown: the file, a command line or an environment cannot be read.
         """
-        text = whole_text(self.host, self.path) if self.path else None
+        if self.doubt:
+            raise Unknown(self.doubt)
+        text = whole_text(self.host, self.path, TOKEN) if self.path else None
         said = parse_cfg(text or "")
         return [{**said, **_variables(each), **_flags(each)} for each in self.agents] or [said]
 
@@ -130,8 +144,9 @@ def buildkite_agent(host: Host) -> list[BuildkiteAgent | Unseen]:
     found = [BuildkiteAgent(host, path, root, tuple(agents))
              for (path, root), agents in running.items()]  # fmt: skip
     known = {each.path for each in found}
-    found += [BuildkiteAgent(host, path, "", ()) for path in marks if path not in known]
-    session_of(host).foresee(*(whole_want(each.path) for each in found if each.path))
+    doubt = unseen[0].reason if unseen else ""
+    found += [BuildkiteAgent(host, path, "", (), doubt) for path in marks if path not in known]
+    session_of(host).foresee(*(whole_want(each.path, TOKEN) for each in found if each.path))
     folders = [posixpath.dirname(each.path) for each in found if each.path]
     return [*found, *unseen, *places.unseen("buildkite-agent", folders)]
 

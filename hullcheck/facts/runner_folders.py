@@ -44,7 +44,7 @@ class RunnerFolder:
 
     :param folder: as the host sees it; ``inner`` as the runner does.
     :param owner: the user whose ``.runner`` it is; None if that is not known.
-    :param agents: those that run out of it.
+    :param agents: those that run out of it; ``doubt`` says why one may that is not among them.
     """
 
     host: Host
@@ -53,6 +53,7 @@ class RunnerFolder:
     inner: str
     owner: int | None
     agents: tuple[BuildAgent, ...]
+    doubt: str = ""
 
     def __str__(self) -> str:
         return f"the {self.kind} runner in {self.folder}"
@@ -63,7 +64,12 @@ class RunnerFolder:
 
     @property
     def users(self) -> frozenset[int]:
-        """The users it runs as, or whose it is while it does not run."""
+        """The users it runs as, or whose it is while it does not run.
+
+        :raises Unknown: one may run that is not seen.
+        """
+        if self.doubt:
+            raise Unknown(self.doubt)
         running = {each.process.uids[1] for each in self.agents}
         owner = set() if self.owner is None else {self.owner}
         return frozenset(running or owner)
@@ -89,7 +95,10 @@ class RunnerFolder:
         """Whether it takes one job and ends. :raises Unknown: that cannot be told."""
         if self.agents and all(self._once(each) for each in self.agents):
             return True
-        return str(self.settings.get("ephemeral", False)).lower() == "true"
+        always = str(self.settings.get("ephemeral", False)).lower() == "true"
+        if not always and self.doubt:
+            raise Unknown(self.doubt)
+        return always
 
     @staticmethod
     def _once(agent: BuildAgent) -> bool:
@@ -152,8 +161,11 @@ def runner_folder(host: Host) -> list[RunnerFolder | Unseen]:
         for (kind, folder, inner), agents in running.items()
     ]
     known = {(each.kind, each.folder) for each in found}
+    doubt = unseen[0].reason if unseen else ""
     idle = [
-        RunnerFolder(host, *key, key[1], uid, ()) for key, uid in owners.items() if key not in known
+        RunnerFolder(host, *key, key[1], uid, (), doubt)
+        for key, uid in owners.items()
+        if key not in known
     ]
     found += [each for each in idle if not _of_another_make(each)]
     return [*found, *unseen, *places.unseen("runner", [each.folder for each in found])]

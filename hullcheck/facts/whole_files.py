@@ -18,16 +18,18 @@ __all__ = ["whole_text", "whole_want"]
 _ABSENT = ("No such file or directory", "Not a directory")
 
 
-def whole_want(path: str) -> Want:
-    """Return a want for a file's text."""
-    return want(
-        f"head -c {FILE_LIMIT + 1} -- %s && printf '\\n{END}\\n'", path, meaning=(0, 1)
-    )  # fmt: skip
+def whole_want(path: str, without: str = "") -> Want:
+    """Return a want for a file's text, but for the lines that a basic regular expression fits."""
+    read = f"head -c {FILE_LIMIT + 1} -- %s"
+    if without:
+        read = f"{{ {read} >/dev/null && sed '/{without}/d' %s | head -c {FILE_LIMIT + 1}; }}"
+    paths = (path, path) if without else (path,)
+    return want(f"{read} && printf '\\n{END}\\n'", *paths, meaning=(0, 1))
 
 
-def whole_text(host: Host, path: str) -> str | None:
-    """Return a file's text; None if there is no such file. :raises Unknown: it cannot be read."""
-    answer = session_of(host).ask(whole_want(path))[0]
+def whole_text(host: Host, path: str, without: str = "") -> str | None:
+    """Return such a text; None if there is no such file. :raises Unknown: it cannot be read."""
+    answer = session_of(host).ask(whole_want(path, without))[0]
     if answer.exit:
         if answer.complaint.endswith(_ABSENT):
             return None

@@ -100,7 +100,7 @@ def test_containers_and_the_metadata_service(
     filters: PacketFilter, made: Any, expected: str
 ) -> None:
     there = host(filters, made)
-    assert outcome(metadata, there, NO_ROLE, [made], CLOUD) == expected
+    assert outcome(metadata, there, CLOUD, [made], NO_ROLE) == expected
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,9 @@ def test_clouds(lines: str, name: str, told: bool) -> None:
 
 def test_metadata_of_no_cloud() -> None:
     there = host(EMPTY, agent())
-    assert outcome(metadata, there, NO_ROLE, [], CLOUD) == "not-applicable"
+    assert outcome(metadata, there, CLOUD, [], NO_ROLE) == "not-applicable"
     for told, expected in ((True, "not-applicable"), (False, "unknown")):
-        said = outcome(metadata, there, BUILDER, [agent()], Cloud("", ADDRESS, told))
+        said = outcome(metadata, there, Cloud("", ADDRESS, told), [agent()], BUILDER)
         assert said == expected
 
 
@@ -209,7 +209,7 @@ def test_egress_is_the_sites_to_say() -> None:
         (shut, None, "pass"), (shut, False, "pass"),
     ):  # fmt: skip
         there = host(filters, agent())
-        assert outcome(egress, there, BUILDER, [agent()], Policy(job_egress=value)) == expected
+        assert outcome(egress, there, [agent()], BUILDER, Policy(job_egress=value)) == expected
 
 
 def around(*names: str, configs: list[Any] | None = None, hidden: Any = (), net: int = 9) -> Any:
@@ -247,7 +247,7 @@ USER = Kubeconfig("/home/ci/.kube/config", frozenset({"developers"}), frozenset(
 )
 def test_apart_from_clusters(there: Any, own: bool, expected: str) -> None:
     made, processes = there
-    assert outcome(apart, made, BUILDER, [agent(own=own)], processes) == expected
+    assert outcome(apart, made, [agent(own=own)], processes, BUILDER) == expected
 
 
 @pytest.mark.parametrize(
@@ -303,4 +303,4 @@ class Kept(Container):
 def test_nothing_but_builds(found: list[Any], allowed: Any, expected: str) -> None:
     there = host(EMPTY, agent(), container=found)
     policy = Policy(build_host_workloads=allowed)
-    assert outcome(only, there, BUILDER, [agent()], policy) == expected
+    assert outcome(only, there, [agent()], BUILDER, policy) == expected
