@@ -11,17 +11,8 @@ from hullcheck.facts.doors import ENGINE_GROUPS
 from hullcheck.facts.files import Files
 from hullcheck.facts.processes import Gone
 from hullcheck.facts.root_groups import NAMED
-from hullcheck.facts.running_agents import directory
+from hullcheck.facts.running_agents import OTHERS, directory
 from hullcheck.inventory.policy import Policy
-
-OTHERS = {
-    "gitlab-runner": "gitlab-runner hands jobs to containers or to another user",
-    "drone": "Drone's runner starts containers for jobs",
-    "woodpecker": "Woodpecker's agent starts containers for jobs",
-    "woodpecker-server": "Woodpecker's server runs no jobs",
-    "buildkit": "BuildKit runs steps in namespaces of their own",
-}
-"""Agents whose jobs do not run as their own user; controls of their own judge them."""
 
 SELF_UPDATING = frozenset({"github", "azure", "jenkins-agent"})
 """They replace their own program, or have it sent by the controller, by design."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import ipaddress
 from collections.abc import Iterable, Iterator
 
 from testinfra.host import Host
@@ -20,12 +21,15 @@ from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import Unseen, get
 from hullcheck.facts.role import BUILD_HOST, Role
 from hullcheck.facts.routes import Network
+from hullcheck.facts.running_agents import OTHERS
 from hullcheck.inventory.policy import Policy
 
 FAR = ("4.15.77.3", "103.66.201.14", "190.12.84.21")
+FAR6 = ("2001:41d0:7:3::9", "2404:9c8:11::5", "2803:d10:9::6")
 """Addresses far apart: what a site allows by address does not hold them all."""
 
 HTTP, HTTPS, HIGH = 80, 443, 48_123
+ANYBODY = (65_533, "")
 
 PLANE = frozenset({"kube-apiserver", "kube-controller", "kube-scheduler"})
 """Of a control plane, as the kernel names the processes."""
@@ -46,25 +50,36 @@ def _need_builds(role: Role, agents: list[BuildAgent]) -> None:
 
 
 def _fates(host: Host, target: str, port: int) -> Iterator[tuple[str, Fate]]:
-    """Yield who may try to reach an address, and what becomes of it."""
+    """Yield who may try to reach an address, and what becomes of it.
+
+    Agents send as their users; those in a network of their own through a bridge, or without one
+    through a helper of their user's. While none runs, or where jobs have other users than their
+    agent, any user of the host stands for them.
+    """
     packet_filter: PacketFilter = get(host, "packet_filter")
     network: Network = get(host, "network")
     accounts: Accounts = get(host, "accounts")
     init: Process | None = get(host, "processes").get(1)
+    family = ipaddress.ip_address(target).version
+    bridges = [each for each in network.inner(family) if each.startswith(BRIDGES)]
+    bridges = bridges if network.forwarding[family] else []
+    asked = False
     for agent in get(host, "build_agents"):
         process = agent.process
-        if init and process.spaces.get("net") == init.spaces.get("net"):
-            user = accounts.user(process.uids[1])
-            owner = (process.uids[1], user.name if user else "")
-            fate = packet_filter.outgoing(target, port, network, owner, "")
-            if fate.verdict != "denied" and not unit_denies(host, agent, target):
-                yield f"jobs of {agent}", fate
-    for device in network.inner(4):
-        if device.startswith(BRIDGES) and network.forwarding[4]:
-            yield (
-                f"containers behind {device}",
-                packet_filter.outgoing(target, port, network, None, device),
-            )
+        apart = init is None or process.spaces.get("net") != init.spaces.get("net")
+        if agent.kind in OTHERS or (bridges and apart):
+            continue
+        asked = True
+        user = accounts.user(process.uids[1])
+        owner = (process.uids[1], user.name if user else "")
+        fate = packet_filter.outgoing(target, port, network, owner, "")
+        if fate.verdict != "denied" and not unit_denies(host, agent, target):
+            yield f"jobs of {agent}", fate
+    if not asked:
+        yield "any user", packet_filter.outgoing(target, port, network, ANYBODY, "")
+    for device in bridges:
+        fate = packet_filter.outgoing(target, port, network, None, device)
+        yield f"containers behind {device}", fate
 
 
 def _open(found: Iterable[tuple[str, Fate]]) -> list[str]:
@@ -116,8 +131,10 @@ def test_job_egress(host: Host, role: Role, build_agents: list[BuildAgent], poli
     _need_builds(role, build_agents)
     if policy.job_egress:
         raise NotApplicable("the site says that jobs may connect, or that a network restricts them")
+    network: Network = get(host, "network")
+    places = (*FAR, *(FAR6 if network.addresses[6] else ()))
     found = [
-        each for target in FAR for port in (HTTPS, HIGH) for each in _fates(host, target, port)
+        each for target in places for port in (HTTPS, HIGH) for each in _fates(host, target, port)
     ]
     through = _open(found)
     if through and policy.job_egress is None:

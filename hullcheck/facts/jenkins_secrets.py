@@ -28,7 +28,7 @@ _KEYWORD = "pass|secret|token|apikey|api_key|accesskey|access_key|privatekey|pri
 _AWK = r"""
 function bare(t) { gsub(/^[ \t\r\n]+|[ \t\r\n]+$/, "", t); return t }
 function clear(t) {
-    if (t == "" || t ~ /^[$\/{*]/ || t ~ /[$][{(]/) return 0
+    if (t == "" || t ~ /^[$\/{*#]/ || t ~ /[$][{(]/) return 0
     if (t ~ /^(true|false|null|none|[0-9]+)$/) return 0
     return !(length(t) >= 24 && length(t) % 4 == 0 && t ~ /^[A-Za-z0-9+\/]+==?$/)
 }

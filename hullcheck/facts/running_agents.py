@@ -9,7 +9,16 @@ from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.registry import get, provide_each
 from hullcheck.transport import session_of, want
 
-__all__ = ["build_agent", "directory"]
+__all__ = ["OTHERS", "build_agent", "directory"]
+
+OTHERS = {
+    "gitlab-runner": "gitlab-runner hands jobs to containers or to another user",
+    "drone": "Drone's runner starts containers for jobs",
+    "woodpecker": "Woodpecker's agent starts containers for jobs",
+    "woodpecker-server": "Woodpecker's server runs no jobs",
+    "buildkit": "BuildKit runs steps in namespaces of their own",
+}
+"""Agents whose jobs do not run as their own user; controls of their own judge them."""
 
 
 def directory(agent: BuildAgent) -> str:

@@ -24,9 +24,11 @@ from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.agent_places import PLACES, agent_places
 from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.buildkite import BuildkiteAgent, buildkite_agent, parse_cfg
-from hullcheck.facts.files import Files
+from hullcheck.facts.files import File, Files
+from hullcheck.facts.readers import readers
 from hullcheck.facts.registry import Unseen
 from hullcheck.facts.runner_folders import RunnerFolder, runner_folder
+from hullcheck.facts.way import Status
 from hullcheck.facts.work_folders import WorkFolder, parse_work, work_want
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport import Answer, Evidence, session_of, want
@@ -289,3 +291,37 @@ def test_the_sweep_is_the_same_everywhere() -> None:
         found = agent_places(host_here(*shell))
         assert not found.named("nothing")
         assert session_of(host_here(*shell)).ask(want("true"))[0].exit == 0
+
+
+def stood(mode: int, *above: int, uid: int = 995, gid: int = 995, acl: str = "") -> File:
+    """A file of these permissions, below directories of root's with these."""
+    path = "/" + "/".join("abc"[: len(above)])
+    text = f"user::rw-\n{acl}group::r--\nmask::r--\nother::---\n"
+    host = host_with({
+        "getent passwd": PASSWD + "eve:x:1000:1000::/home/eve:/bin/sh\n",
+        "getent group": GROUP.format("ci,eve"), f"getfacl -cpn -- {path}": text,
+    })  # fmt: skip
+    session_of(host).recall(("provider", "accounts"), lambda: Accounts(host))
+    folders = tuple(Status("/", "directory", each, 0, gid, "", "", 9, 0.0, 1, 1, 1)
+                    for each in above)  # fmt: skip
+    status = Status(path, "file", mode, uid, gid, "", "", 9, 0.0, 1, 1, 1)
+    return File(host, path, "present", "", status, (), folders)
+
+
+@pytest.mark.parametrize(
+    ("file", "some"),
+    [
+        (stood(0o600, 0o755), False),
+        (stood(0o644, 0o755), True),
+        (stood(0o644, 0o755, 0o700), False),
+        (stood(0o640, 0o755), False),
+        (stood(0o640, 0o755, gid=998), True),
+        (stood(0o640, 0o750, gid=998), True),
+        (stood(0o640, 0o700, gid=998), False),
+        (stood(0o600, 0o755, uid=1000), True),
+        (stood(0o640, 0o755, acl="user:1000:r--\n"), True),
+        (stood(0o640, 0o755, acl="user:995:r--\n"), False),
+    ],
+)
+def test_who_reads(file: File, some: bool) -> None:
+    assert bool(readers(file, {0, 995})) is some

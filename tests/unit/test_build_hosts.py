@@ -202,6 +202,25 @@ def test_metadata_of_no_cloud() -> None:
         assert said == expected
 
 
+def test_an_agent_that_does_not_run_is_no_reason_to_pass() -> None:
+    for filters, expected in ((EMPTY, "fail"), (saved(FORWARD.format("DROP", "")), "pass")):
+        assert outcome(metadata, host(filters), CLOUD, [], BUILDER) == expected
+    root = agent(uid=0)
+    root.kind = "gitlab-runner"
+    kept = rules(DROP, policy="ACCEPT", hook="OUTPUT", extra=":FORWARD DROP [0:0]\n")
+    assert outcome(metadata, host(kept, root), CLOUD, [root], BUILDER) == "pass"
+    lonely = SimpleNamespace(
+        inner=lambda _: {}, forwarding={4: ()}, addresses={}, onward=lambda *_: "eth0"
+    )
+    made = agent(net=8)
+    assert outcome(metadata, host(EMPTY, made, network=lonely), CLOUD, [made], BUILDER) == "fail"
+
+
+def test_rules_for_ipv4_alone_are_no_rules() -> None:
+    there = host(saved(FORWARD.format("DROP", "")), agent(), network=network(v6=True))
+    assert outcome(egress, there, [agent()], BUILDER, Policy(job_egress=False)) == "fail"
+
+
 def test_egress_is_the_sites_to_say() -> None:
     shut = saved(FORWARD.format("DROP", ""))
     for filters, value, expected in (
