@@ -29,12 +29,16 @@ from checks.build.test_jenkins import (
     test_jenkins_secrets as secrets,
 )
 from hullcheck.control import Unknown
+from hullcheck.facts.agent_places import PLACES
 from hullcheck.facts.files import Files
-from hullcheck.facts.jenkins import JenkinsHome
+from hullcheck.facts.jenkins import JenkinsHome, jenkins_home
 from hullcheck.facts.jenkins_secrets import leaks, leaks_want, parse_leaks
 from hullcheck.facts.jenkins_setup import setups
 from hullcheck.facts.jenkins_xml import parse_shape, shape_want
+from hullcheck.facts.registry import Unseen
 from hullcheck.transport import Answer, Evidence, session_of
+from hullcheck.verdict import Object
+from tests.unit.fake import host_with
 from tests.unit.here import host_here
 from tests.unit.judged import outcome
 
@@ -284,3 +288,47 @@ def test_one_that_may_run_is_not_said_to_be_idle(tmp_path: Path) -> None:
     assert outcome(http, home(tmp_path)) == "not-applicable"
     doubtful = JenkinsHome(host_here(), str(tmp_path), os.getuid(), None, "it may run")
     assert outcome(http, doubtful) == "unknown"
+
+
+PROCESS: Any = SimpleNamespace(name="java", uids=(995,) * 4, pid=7)
+
+
+def found_homes(*agents: Any, java: bool = False, err: str = "") -> list[Any]:
+    """What a host says that has a home of uid 995 in /srv/j."""
+    record = "81a4 995 1700000000 /srv/j/identity.key.enc\n//\nend 1\n//\n"
+    host = host_with({PLACES.command: (0, record, err)})
+    seeds = {"build_agents": list(agents), "processes": [PROCESS] if java or agents else []}
+    for name, value in seeds.items():
+        session_of(host).recall(("provider", name), lambda value=value: value)
+    return list(jenkins_home(host))
+
+
+def controller(*words: str, own: bool | None = True, **settings: str) -> Any:
+    agent: Any = SimpleNamespace(
+        kind="jenkins", arguments=["java", *words], settings=settings, process=PROCESS, own=own,
+        seen=lambda path: path if own else f"/proc/7/root{path}", object=Object("build-agent", "j"),
+    )  # fmt: skip
+    return agent
+
+
+def test_which_home_is_whose() -> None:
+    (idle,) = found_homes()
+    assert (idle.folder, idle.agent, idle.doubt, idle.trusted) == ("/srv/j", None, "", {0, 995})
+    (by_word,) = found_homes(controller("-DJENKINS_HOME=/srv/j/"))
+    (by_name,) = found_homes(controller(JENKINS_HOME="/srv/j"))
+    assert by_word.agent and by_name.agent
+    both = found_homes(controller(HOME="/home/ci"))
+    assert [each.folder for each in both] == ["/home/ci/.jenkins", "/srv/j"]
+    inside, _ = found_homes(controller(JENKINS_HOME="/var/jenkins_home", own=False))
+    assert inside.folder == "/proc/7/root/var/jenkins_home"
+
+
+def test_one_in_a_servlet_container_may_run_unseen() -> None:
+    (tomcat,) = found_homes(java=True)
+    assert "servlet" in tomcat.doubt
+    nameless = found_homes(controller())
+    assert nameless[0].doubt
+    assert isinstance(nameless[1], Unseen)
+    hidden = found_homes(err="find: '/root': Permission denied\n")
+    assert isinstance(hidden[1], Unseen)
+    assert len(found_homes(err="find: '/srv/j/secrets': Permission denied\n")) == 1
