@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -16,10 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.live.hosts.overlay import OverlayHost
 
-__all__ = [
-    "BUILDKITE", "CONFIG", "JAVA", "JOB", "RUNNER", "SECRET", "builder_rotten", "builder_sound",
-    "kubeconfig", "lay_buildkite", "lay_jenkins", "lay_runner", "start",
-]  # fmt: skip
+__all__ = ["SECRET", "builder_rotten", "builder_sound", "kubeconfig"]
 
 SECRET = "p1anted-in-C1ear"
 
@@ -91,16 +89,37 @@ plugins-path="/etc/buildkite-agent/plugins"
 """
 
 
-def start(host: OverlayHost, user: str, command: str, folder: str = "/") -> None:
+class Script:
+    """What is to be done on a host, in one go."""
+
+    def __init__(self, host: OverlayHost) -> None:
+        self._host = host
+        self._lines: list[str] = []
+
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._host.run("\n".join(["set -e", *self._lines]))
+
+    def run(self, line: str) -> None:
+        self._lines.append(line)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        folder = path.rpartition("/")[0]
+        self.run(f"mkdir -p {folder}; printf %s {shlex.quote(text)} >{path}; chmod {mode:o} {path}")
+
+
+def start(host: Script, user: str, command: str, folder: str = "/") -> None:
     """Let a user run something that stays."""
     host.run(f"cd {folder} && setsid runuser -u {user} -- {command} </dev/null >/dev/null 2>&1 &")
 
 
-def user(host: OverlayHost, name: str, home: str) -> None:
+def user(host: Script, name: str, home: str) -> None:
     host.run(f"id {name} >/dev/null 2>&1 || useradd -r -m -d {home} -s /bin/bash {name}")
 
 
-def lay_jenkins(host: OverlayHost, home: str, config: str, job: str, mode: str) -> None:
+def lay_jenkins(host: Script, home: str, config: str, job: str, mode: str) -> None:
     """Put a home of Jenkins on a host: what is in it, and who may look into it."""
     host.write(f"{home}/config.xml", config)
     host.write(f"{home}/jobs/app/config.xml", job)
@@ -115,7 +134,7 @@ def lay_jenkins(host: OverlayHost, home: str, config: str, job: str, mode: str) 
     )
 
 
-def lay_runner(host: OverlayHost, kind: str, folder: str, owner: str, said: object) -> str:
+def lay_runner(host: Script, kind: str, folder: str, owner: str, said: object) -> str:
     """Put a runner on a host; return the path of its program, which sleeps."""
     mark, name = {
         "github": (".runner", "Runner.Listener"), "azure": (".agent", "Agent.Listener"),
@@ -131,13 +150,13 @@ def lay_runner(host: OverlayHost, kind: str, folder: str, owner: str, said: obje
     return f"{folder}/bin/{name}"
 
 
-def lay_checkout(host: OverlayHost, folder: str, config: str, days: float) -> None:
+def lay_checkout(host: Script, folder: str, config: str, days: float) -> None:
     host.write(f"{folder}/.git/config", config)
     when = (datetime.now(UTC) - timedelta(days=days)).isoformat()
     host.run(f"touch -d {when} {folder}/.git")
 
 
-def lay_buildkite(host: OverlayHost, text: str, hooks: str) -> None:
+def lay_buildkite(host: Script, text: str, hooks: str) -> None:
     """Put a Buildkite agent on a host, whose hooks belong to a user."""
     user(host, "buildkite-agent", "/var/lib/buildkite-agent")
     host.write("/etc/buildkite-agent/buildkite-agent.cfg", text, 0o640)
@@ -175,52 +194,54 @@ def kubeconfig(group: str) -> str:
     )
 
 
-def builder_sound(host: OverlayHost) -> None:
-    user(host, "jenkins", "/var/lib/jenkins")
-    config = CONFIG.format(executors=0, closed="true", port=-1, crumbs=CRUMBS)
-    job = JOB.format(name="BRANCH", value="main")
-    lay_jenkins(host, "/var/lib/jenkins", config, job, "700")
-    host.write("/usr/share/java/jenkins.war", "PK\n")
-    host.write("/opt/java/bin/java", JAVA, 0o755)
-    start(
-        host, "jenkins",
-        "/opt/java/bin/java -Djava.awt.headless=true -DJENKINS_HOME=/var/lib/jenkins"
-        " -jar /usr/share/java/jenkins.war --httpPort=18080 --httpListenAddress=127.0.0.1",
-    )  # fmt: skip
-    user(host, "runner", "/home/runner")
-    said = {**RUNNER, "ephemeral": True}
-    program = lay_runner(host, "github", "/opt/actions-runner", "runner", said)
-    host.write("/opt/hooks/started.sh", "#!/bin/sh\n", 0o755)
-    hook = "ACTIONS_RUNNER_HOOK_JOB_STARTED=/opt/hooks/started.sh\n"
-    host.write("/opt/actions-runner/.env", f"LANG=C.UTF-8\n{hook}")
-    lay_checkout(host, "/opt/actions-runner/_work/app/app", GIT, 0)
-    start(host, "runner", f"{program} 100000")
-    limits = (
-        "allowed-repositories='^https://github.com/acme/.*$'\nno-plugins=true\n"
-        "disconnect-after-job=true\n"
-    )
-    lay_buildkite(host, BUILDKITE.format(token=SECRET) + limits, "root")
+def builder_sound(on: OverlayHost) -> None:
+    with Script(on) as host:
+        user(host, "jenkins", "/var/lib/jenkins")
+        config = CONFIG.format(executors=0, closed="true", port=-1, crumbs=CRUMBS)
+        job = JOB.format(name="BRANCH", value="main")
+        lay_jenkins(host, "/var/lib/jenkins", config, job, "700")
+        host.write("/usr/share/java/jenkins.war", "PK\n")
+        host.write("/opt/java/bin/java", JAVA, 0o755)
+        start(
+            host, "jenkins",
+            "/opt/java/bin/java -Djava.awt.headless=true -DJENKINS_HOME=/var/lib/jenkins"
+            " -jar /usr/share/java/jenkins.war --httpPort=18080 --httpListenAddress=127.0.0.1",
+        )  # fmt: skip
+        user(host, "runner", "/home/runner")
+        said = {**RUNNER, "ephemeral": True}
+        program = lay_runner(host, "github", "/opt/actions-runner", "runner", said)
+        host.write("/opt/hooks/started.sh", "#!/bin/sh\n", 0o755)
+        hook = "ACTIONS_RUNNER_HOOK_JOB_STARTED=/opt/hooks/started.sh\n"
+        host.write("/opt/actions-runner/.env", f"LANG=C.UTF-8\n{hook}")
+        lay_checkout(host, "/opt/actions-runner/_work/app/app", GIT, 0)
+        start(host, "runner", f"{program} 100000")
+        limits = (
+            "allowed-repositories='^https://github.com/acme/.*$'\nno-plugins=true\n"
+            "disconnect-after-job=true\n"
+        )
+        lay_buildkite(host, BUILDKITE.format(token=SECRET) + limits, "root")
 
 
-def builder_rotten(host: OverlayHost) -> None:
-    user(host, "jenkins", "/srv/ci/jenkins")
-    config = CONFIG.format(executors=2, closed="false", port=50000, crumbs="")
-    job = JOB.format(name="DEPLOY_PASSWORD", value=SECRET)
-    lay_jenkins(host, "/srv/ci/jenkins", config, job, "755")
-    host.write("/srv/ci/java", JAVA, 0o755)
-    host.write("/srv/ci/jenkins.war", "PK\n", 0o666)
-    start(
-        host, "jenkins",
-        "/srv/ci/java -Dhudson.model.DirectoryBrowserSupport.CSP= "
-        "-DJENKINS_HOME=/srv/ci/jenkins -jar /srv/ci/jenkins.war --httpPort=28080",
-    )  # fmt: skip
-    host.run("groupadd -f docker; useradd -m azp && usermod -aG docker azp")
-    program = lay_runner(host, "azure", "/home/azp/agent", "azp", {"workFolder": "_work"})
-    host.run("chmod 755 /home/azp && chmod 644 /home/azp/agent/.credentials*")
-    start(host, "azp", f"{program} 100000")
-    program = lay_runner(host, "github", "/opt/actions-runner", "root", RUNNER)
-    host.write("/opt/actions-runner/.env", "RUNNER_ALLOW_RUNASROOT=1\n", 0o666)
-    lay_checkout(host, "/opt/actions-runner/_work/app/app", GIT + HEADER, 40)
-    start(host, "root", f"{program} 100000")
-    lay_buildkite(host, BUILDKITE.format(token=SECRET), "buildkite-agent")
-    host.write("/etc/kubernetes/admin.conf", kubeconfig("system:masters"), 0o600)
+def builder_rotten(on: OverlayHost) -> None:
+    with Script(on) as host:
+        user(host, "jenkins", "/srv/ci/jenkins")
+        config = CONFIG.format(executors=2, closed="false", port=50000, crumbs="")
+        job = JOB.format(name="DEPLOY_PASSWORD", value=SECRET)
+        lay_jenkins(host, "/srv/ci/jenkins", config, job, "755")
+        host.write("/srv/ci/java", JAVA, 0o755)
+        host.write("/srv/ci/jenkins.war", "PK\n", 0o666)
+        start(
+            host, "jenkins",
+            "/srv/ci/java -Dhudson.model.DirectoryBrowserSupport.CSP= "
+            "-DJENKINS_HOME=/srv/ci/jenkins -jar /srv/ci/jenkins.war --httpPort=28080",
+        )  # fmt: skip
+        host.run("groupadd -f docker; useradd -m azp && usermod -aG docker azp")
+        program = lay_runner(host, "azure", "/home/azp/agent", "azp", {"workFolder": "_work"})
+        host.run("chmod 755 /home/azp && chmod 644 /home/azp/agent/.credentials*")
+        start(host, "azp", f"{program} 100000")
+        program = lay_runner(host, "github", "/opt/actions-runner", "root", RUNNER)
+        host.write("/opt/actions-runner/.env", "RUNNER_ALLOW_RUNASROOT=1\n", 0o666)
+        lay_checkout(host, "/opt/actions-runner/_work/app/app", GIT + HEADER, 40)
+        start(host, "root", f"{program} 100000")
+        lay_buildkite(host, BUILDKITE.format(token=SECRET), "buildkite-agent")
+        host.write("/etc/kubernetes/admin.conf", kubeconfig("system:masters"), 0o600)
