@@ -3,6 +3,7 @@
 # Importing a module registers what it provides.
 from hullcheck.facts import (  # noqa: F401
     accounts,
+    agent_places,
     audit,
     auditd,
     automatic,
@@ -11,8 +12,10 @@ from hullcheck.facts import (  # noqa: F401
     boot_mounts,
     build_agents,
     buildkit,
+    buildkite,
     bundles,
     clock,
+    clouds,
     compilers,
     containerd,
     containers,
@@ -36,9 +39,11 @@ from hullcheck.facts import (  # noqa: F401
     images,
     integrity,
     interfaces,
+    jenkins,
     job_runners,
     kernel,
     kernels,
+    kubeconfigs,
     legacy,
     listeners,
     loggers,
@@ -56,6 +61,7 @@ from hullcheck.facts import (  # noqa: F401
     role,
     root_groups,
     routes,
+    runner_folders,
     runtime_sockets,
     secrets_of_accounts,
     services,
@@ -72,6 +78,7 @@ from hullcheck.facts import (  # noqa: F401
     sysctl,
     umask,
     updates,
+    work_folders,
 )
 from hullcheck.facts.registry import PROVIDERS, Thing, Unseen, fact, get, provide, provide_each
 

@@ -15,12 +15,13 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.processes import Gone, Process, Processes
-from hullcheck.facts.registry import fact, get, provide
+from hullcheck.facts.registry import fact, get, provide, provide_each
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import Want, session_of, want
 from hullcheck.verdict import Object
 
-__all__ = ["KINDS", "NAMES_ONLY", "SETTINGS", "BuildAgent", "build_agents", "kind_of"]
+__all__ = ["KINDS", "NAMES_ONLY", "OTHERS", "SETTINGS", "BuildAgent", "build_agent",
+           "build_agents", "kind_of"]  # fmt: skip
 
 KINDS: Mapping[str, str] = {
     "gitlab-runner": "gitlab-runner", "gitlab-ci-multi-runner": "gitlab-runner",
@@ -45,11 +46,20 @@ _SHORT = tuple(each[:15] for each in KINDS)
 """As the kernel names processes: 15 bytes."""
 
 SETTINGS = (
-    "HOME|XDG_[A-Z_]+|CONFIG_FILE|CI_SERVER_[A-Z_]+|RUNNER_[A-Z_]+|AGENT_[A-Z_]+|VSTS_[A-Z_]+"
-    "|JENKINS_[A-Z_]+|JAVA_OPTS|(DRONE|WOODPECKER|BUILDKITE|GITEA|FORGEJO|BUILDKIT|BUILDX|DOCKER)"
-    "[A-Z_]*"
+    "HOME|XDG_[A-Z_]+|CONFIG_FILE|CI_SERVER_[A-Z_]+|(ACTIONS_)?RUNNER_[A-Z_]+|AGENT_[A-Z_]+"
+    "|VSTS_[A-Z_]+|(CASC_)?JENKINS_[A-Z_]+|JAVA_OPTS|(JAVA_TOOL|JDK_JAVA|_JAVA)_OPTIONS"
+    "|(DRONE|WOODPECKER|BUILDKITE|GITEA|FORGEJO|BUILDKIT|BUILDX|DOCKER)[A-Z_]*"
 )
 """The variables that steer these programs, as an extended regular expression."""
+
+OTHERS = {
+    "gitlab-runner": "gitlab-runner hands jobs to containers or to another user",
+    "drone": "Drone's runner starts containers for jobs",
+    "woodpecker": "Woodpecker's agent starts containers for jobs",
+    "woodpecker-server": "Woodpecker's server runs no jobs",
+    "buildkit": "BuildKit runs steps in namespaces of their own",
+}
+"""Agents whose jobs do not run as their own user; controls of their own judge them."""
 
 NAMES_ONLY = (
     "sed -E '/^[[:blank:]]*(export[[:blank:]]+)?(DRONE_RUNNER_|GITEA_RUNNER_|WOODPECKER_)"
@@ -144,7 +154,7 @@ def build_agents(host: Host) -> list[BuildAgent]:
     own = init.spaces.get("mnt") if init else None
     agents = []
     for process in meant:
-        kind = _kind(process)
+        kind = "" if process.zombie else _kind(process)
         mine = process.spaces.get("mnt")
         if kind:
             agents.append(BuildAgent(host, kind, process, mine == own if mine and own else None))
@@ -189,3 +199,10 @@ def _names(process: Process) -> Iterator[str]:
     except Unknown:
         # The name that the kernel gives is all that others see of it.
         yield next((each for each in KINDS if each[:15] == process.name), "")
+
+
+@provide_each
+def build_agent(host: Host) -> list[BuildAgent]:
+    """Each of them."""
+    found: list[BuildAgent] = get(host, "build_agents")
+    return found

@@ -57,6 +57,11 @@ class Policy:
         files, pipelines; those of runners' jobs are found by themselves.
     :param privileged_job_images: patterns of images, as a runner's own settings write them, that
         jobs may run privileged: docker:*-dind of GitLab, plugins/docker of Drone.
+    :param build_host_workloads: containers, by name or pattern, that may run on build hosts beside
+        jobs.
+    :param job_egress: whether jobs on build hosts may connect to any address, as far as the host's
+        own packet filter is concerned; true also if a network around it restricts them.
+    :param maximum_checkout_age: hours that a checkout may lie unused where jobs work.
     :param maximum_unused_images: how many images may lie on an engine that no container uses.
     :param maximum_stopped_containers: how many containers may lie on an engine and not run.
     :param maximum_stopped_age: days after which a container that does not run is forgotten.
@@ -125,6 +130,9 @@ class Policy:
     maximum_image_age: int = 90
     build_directories: tuple[str, ...] | None = None
     privileged_job_images: tuple[str, ...] = ()
+    build_host_workloads: tuple[str, ...] | None = None
+    job_egress: bool | None = None
+    maximum_checkout_age: int | None = None
     maximum_unused_images: int = 20
     maximum_stopped_containers: int = 10
     maximum_stopped_age: int = 30

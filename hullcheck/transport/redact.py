@@ -115,6 +115,12 @@ _PATH = re.compile(
     rb"(?:file://)?/(?:etc|run|var|usr|opt|home|root|srv|tmp|mnt|data|app|secrets?|certs?|vault|proc"
     rb"|dev|snap)/[\w./@:-]*"
 )
+_COMPLAINTS = frozenset((
+    b"No such file or directory", b"Permission denied", b"Not a directory", b"Is a directory",
+    b"Too many levels of symbolic links", b"No such process", b"Input/output error",
+))  # fmt: skip
+"""What tools say of a file after its name (errno(3)), be it called .credentials."""
+
 _TABLES = rb"(?:files|compat|db|nis|ldap|sss|systemd|winbind|extrausers|altfiles)"
 _NSSWITCH = re.compile(
     rb"%s(?:[ \t]++(?:%s|\[[!A-Za-z=]*+\])(?=[ \t]|\Z))*+[ \t]*+" % (_TABLES, _TABLES)
@@ -279,6 +285,7 @@ def _harmless(value: bytes) -> bool:
     return bool(
         not value.strip()
         or value.strip().lower() in _HARMLESS_VALUE
+        or value.strip() in _COMPLAINTS
         or PLACEHOLDER.fullmatch(value)
         or _PATH.fullmatch(value)
         or _REFERENCE.fullmatch(value)

@@ -203,6 +203,8 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PUBLIC KEY",
         "git clone https://gitlab-ci-token:${CI_JOB_TOKEN}@git.example/x.git\n",
         "[redacted:12:0123456789ab]",
+        "stat: cannot statx '/opt/r/.credentials': No such file or directory\n",
+        "stat: cannot statx '/root/initialAdminPassword': Permission denied\n",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:

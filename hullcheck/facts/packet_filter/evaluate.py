@@ -31,7 +31,7 @@ from hullcheck.facts.packet_filter.model import (
     opposite,
 )
 
-__all__ = ["Fate", "fate", "translated"]
+__all__ = ["Fate", "fate", "leaving", "translated"]
 
 BUDGET = 100_000
 """Rules that one packet may meet."""
@@ -131,6 +131,8 @@ class _Walk:
             fit = match.key
         elif match.key == "any":
             fit = either(both(self._fit(each, packet) for each in row) for row in match.values)
+        elif match.key == "owner" and packet.owner is None:
+            return UNSURE
         elif match.key == "mark":
             zero = any(value == 0 for value, _ in match.values)
             fit = UNSURE if self.marked else HIT if zero else MISS
@@ -156,6 +158,13 @@ def _address(values: Iterable[tuple[int, int, int]], packet: Packet, number: int
                     for family, first, last in own)  # fmt: skip
         return HIT if whole else UNSURE
     return _truth(any(first <= (number or 0) <= last for _, first, last in own))
+
+
+def _owner(values: Iterable[tuple[int, int] | str], packet: Packet) -> Fit:
+    uid, name = packet.owner or (-1, "")
+    return _truth(
+        any(each == name if isinstance(each, str) else each[0] <= uid <= each[1] for each in values)
+    )
 
 
 def _state(values: Iterable[str], packet: Packet) -> Fit:
@@ -186,6 +195,7 @@ _FITS: dict[str, Callable[..., Fit]] = {
     "state": _state,
     "type": _type,
     "flags": _flags,
+    "owner": _owner,
     "choice": lambda values, packet: CHOICE,
     "rare": lambda values, packet: RARE,
 }
@@ -220,6 +230,23 @@ def fate(tables: Iterable[Table], packet: Packet, onward: Callable[[int], str]) 
         return before
     after = _filtered(_at(known, "input" if packet.local else "forward", packet), packet, walk)
     return after if after.verdict != "open" else before
+
+
+def leaving(tables: Iterable[Table], packet: Packet) -> Fate:
+    """Return what becomes of a packet that a process of the host sends; one that is sent on to
+    another address does not reach its own. :raises Unknown: the rules cannot be followed."""
+    known, walk = list(tables), _Walk()
+    worst = Fate("open")
+    for hook in ("output", "postrouting"):
+        found = _filtered(_at(known, hook, packet), packet, walk)
+        if found.verdict == "denied":
+            return found
+        worst = found if found.verdict == "unknown" else worst
+    for table, chain in _at(known, "output", packet):
+        ends = walk.base(table, chain, packet) if chain.nat else _ANY
+        if ends.sure and all(isinstance(each, tuple) for each in ends.may):
+            return Fate("denied")
+    return worst
 
 
 def _filtered(chains: list[tuple[Table, Chain]], packet: Packet, walk: _Walk) -> Fate:

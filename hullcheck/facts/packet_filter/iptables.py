@@ -46,7 +46,7 @@ _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "ipv6-icmp", "icmpv6":
 _KNOWN = frozenset({
     "tcp", "udp", "conntrack", "state", "addrtype", "comment", "multiport", "limit", "hashlimit",
     "mark", "iprange", "icmp", "icmp6", "pkttype", "rpfilter", "mac", "statistic", "recent",
-    "connlimit", "time", "set", "physdev", "connmark", "rt",
+    "connlimit", "time", "set", "physdev", "connmark", "rt", "owner",
 })  # fmt: skip
 """Modules whose options are read here; what another one asks for is not understood."""
 
@@ -266,6 +266,10 @@ def _type(values: list[str], _: int) -> Match:
     return Match("type", tuple(each.lower() for each in values[0].split(",")))
 
 
+def _owner(values: list[str], _: int) -> Match:
+    return Match("owner", (ports(values[0]),))
+
+
 def _mark(values: list[str], _: int) -> Match:
     value, _slash, mask = values[0].partition("/")
     return Match("mark", ((int(value, 0), int(mask, 0) if mask else 0xFFFFFFFF),))
@@ -294,7 +298,7 @@ _READERS: dict[str, Callable[[list[str], int], Match]] = {
     "src-range": _spans("source"), "dst-range": _spans("target"), "i": _names("iif"),
     "o": _names("oif"), "dport": _port, "dports": _port, "destination-port": _port,
     "ctstate": _state, "state": _state, "dst-type": _type, "src-type": _source_type,
-    "mark": _mark, "tcp-flags": _flags,
+    "mark": _mark, "uid-owner": _owner, "tcp-flags": _flags,
     "syn": lambda values, _: Match("flags", (frozenset({"fin", "syn", "rst", "ack"}),
                                              frozenset({"syn"}))),
     "match-set": _always(RARE), "mac-source": _always(RARE), "pkt-type": _pkttype,

@@ -83,6 +83,7 @@ class Packet:
     :param iif: the interface it comes in by; ``oif`` that by which it leaves, if it is sent on.
     :param target: whom it is for, as a number; None: some address of the host's.
     :param local: whether it is for the host; ``dnat``: it was, and is sent on to somebody else.
+    :param owner: of one that a process of the host sends, its user's number and name.
     """
 
     family: int
@@ -94,14 +95,15 @@ class Packet:
     local: bool
     oif: str = ""
     dnat: bool = False
+    owner: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """One condition of a rule.
 
-    :param key: iif, oif, source, target, protocol, family, port, state, type, mark, flags; any:
-        one of several rows of matches must hold; or a Fit, the same for every packet.
+    :param key: iif, oif, source, target, protocol, family, port, state, type, mark, flags, owner;
+        any: one of several rows of matches must hold; or a Fit, the same for every packet.
     :param values: names, or spans of numbers (first, last); of ``any``, rows of matches.
     """
 

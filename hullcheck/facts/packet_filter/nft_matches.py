@@ -193,6 +193,13 @@ def _mark(values: list[Any], negated: bool) -> Match:
     return Match("mark", tuple((int(each), 0xFFFFFFFF) for each in values), negated)
 
 
+def _owner(values: list[Any], negated: bool) -> Match:
+    """Users by number or, as nft prints them, by name."""
+    return Match("owner", tuple(
+        each if isinstance(each, str) and not each.isdecimal() else _span(each) for each in values
+    ), negated)  # fmt: skip
+
+
 def _kinds(values: list[Any], negated: bool) -> Match:
     own = {"host", "unicast"} & set(values)
     return Match(HIT if own else MISS, negated=negated)
@@ -203,6 +210,7 @@ _READERS: dict[tuple[str, str], Callable[[list[Any], bool], Match]] = {
     ("meta", "oifname"): _names("oif"), ("meta", "oif"): _names("oif"),
     ("meta", "l4proto"): _protocols, ("meta", "nfproto"): _families,
     ("meta", "protocol"): _families, ("meta", "mark"): _mark, ("ct", "mark"): _mark,
+    ("meta", "skuid"): _owner,
     ("meta", "pkttype"): _kinds, ("ct", "state"): _states, ("ct", "status"): _status,
     ("meta", "hour"): lambda values, negated: Match(CHOICE),
     ("meta", "day"): lambda values, negated: Match(CHOICE),

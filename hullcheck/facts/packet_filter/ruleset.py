@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from hullcheck.control import Unknown
-from hullcheck.facts.packet_filter.evaluate import Fate, fate, translated
+from hullcheck.facts.packet_filter.evaluate import Fate, fate, leaving, translated
 from hullcheck.facts.packet_filter.model import ALL, Match, Packet, Table
 from hullcheck.facts.routes import Network
 
@@ -117,6 +117,31 @@ class PacketFilter:
                 before = found.get(place)
                 if before is None or _rank(here) > _rank(before):
                     found[place] = here
+        return found
+
+    def outgoing(
+        self, target: str, port: int, network: Network, owner: tuple[int, str] | None, device: str
+    ) -> Fate:
+        """Return what becomes of a connection to an address by TCP.
+
+        :param owner: the user of the host whose process makes it; None: a container does, behind
+            ``device``, an interface of the host.
+        """
+        address = ipaddress.ip_address(target)
+        family, number = address.version, int(address)
+        oif = network.onward(family, number)
+        own = next(iter(network.addresses.get(family, ())), number)
+        packet = Packet(family, "tcp", "", own, number, port, False, oif, False, owner)
+        if owner is None:
+            source = network.inner(family).get(device, own)
+            packet = replace(packet, iif=device, source=source)
+            found = fate(self.tables, packet, lambda each: network.onward(family, each))
+            sent, _ = translated(self.tables, packet, lambda each: network.onward(family, each))
+            found = Fate("denied") if sent.dnat else found
+        else:
+            found = leaving(self.tables, packet)
+        if found.verdict == "open" and self.hidden:
+            return Fate("unknown", self.hidden[0])
         return found
 
     def published(self, network: Network) -> list[Published]:
