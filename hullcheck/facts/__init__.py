@@ -10,6 +10,7 @@ from hullcheck.facts import (  # noqa: F401
     boot,
     boot_mounts,
     build_agents,
+    build_settings,
     buildkit,
     bundles,
     clock,
