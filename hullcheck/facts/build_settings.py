@@ -41,7 +41,7 @@ _PLUGINS = (
 SETTINGS = want(
     f"set -- {_FILES}; for h in $({{ getent passwd || cat /etc/passwd; }} 2>/dev/null"
     " | awk -F: '$7 !~ /(nologin|false|sync|shutdown|halt)$/ && $6 ~ /^\\/./ { print $6 }'"
-    f" | sort -u); do for f in {_OF_HOMES}; do set -- \"$@\" \"$h/$f\"; done;"
+    f' | sort -u); do for f in {_OF_HOMES}; do set -- "$@" "$h/$f"; done;'
     ' [ ! -d "$h" ] || [ -x "$h" ] || echo "= hidden $h";'
     ' [ ! -e "$h/.docker/cli-plugins/docker-buildx" ] || echo "= buildx"; done;'
     f" for p in {_PLUGINS}; do [ ! -e $p/docker-buildx ] || echo '= buildx'; done;"
@@ -93,7 +93,8 @@ def attestation_settings(host: Host) -> list[Setting]:
         return found
     if not agents and "= buildx" not in lines:
         raise NotApplicable("no agent runs builds here, and buildx is not installed")
-    hidden = [line for line in lines if line.startswith("= hidden ")]
+    mark = "= hidden "
+    hidden = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
     hidden += answer.evidence.stderr.decode("utf-8", "replace").splitlines()
     if hidden:
         raise Unknown(f"not all that may set it can be read: {hidden[0][:150]}; it may need root")

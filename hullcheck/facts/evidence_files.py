@@ -162,7 +162,7 @@ f=$(find -H "$@" -maxdepth DEPTH -type f \( NAMES \) ! -name '*
 printf '%s\n' "$f"; set --
 for l in $f; do case $l in =*) continue;; esac
 p=/${l#*/}; if [ -r "$p" ]; then set -- "$@" "$p"; else echo "= denied $p"; fi; done
-[ $# = 0 ] || awk -v most=KEPT -v LEFT="$L" -v COUNT="$C" "$P" "$@"
+[ $# = 0 ] || awk -v most=KEPT -v LEFT="$L" -v COUNT="$C" "$P" "$@" || exit
 echo '= end'"""
     .replace("NAMES", " -o ".join(f"-name '{each}'" for each in NAMES))
     .replace("DEPTH", str(DEPTH)).replace("MOST", str(MOST)).replace("KEPT", str(KEPT))
@@ -177,8 +177,8 @@ def evidence_want(folders: Iterable[str] = ()) -> Want:
     words = " ".join(shlex.quote(each) for each in roots if each.startswith("/"))
     set_ = f"L={shlex.quote(LEFT_OUT)}; C={shlex.quote(COUNTED)}; P={shlex.quote(_AWK)}"
     return want(
-        f"{set_}; export L C P; timeout {SECONDS} sh -c {shlex.quote(_LOOP)} sh {words}"
-        f" | head -c {BYTES}",
+        f"set -- {words}; {set_}; export L C P;"
+        f" timeout {SECONDS} sh -c {shlex.quote(_LOOP)} sh \"$@\" | head -c {BYTES}",
         seconds=SECONDS + 10,
     )
 
@@ -230,14 +230,14 @@ _SAID = re.compile(r"= (left|denied|read|none|cut|payload|more|end)(?: (.*))?")
 
 
 def _evidence(lines: Sequence[str], stderr: str) -> Evidence:
-    listed: dict[str, tuple[int, int]] = {}
+    listed: dict[str, tuple[int, int, int]] = {}
     texts: dict[str, list[str]] = {}
     unread = [*_complaints(stderr)]
     path, said, hidden = "", set(), set()
     for line in lines:
         row, told = _LISTED.fullmatch(line), _SAID.fullmatch(line)
         if row:
-            listed[row[4]] = int(row[1]), int(row[3])
+            listed[row[4]] = int(row[1]), int(row[3]), int(row[2])
         elif line.startswith(" ") and path:
             texts[path].append(line)
         elif told:
@@ -254,9 +254,10 @@ def _evidence(lines: Sequence[str], stderr: str) -> Evidence:
         raise CannotAnswer("the documents on the host were not listed to the end")
     if "end" not in said:
         unread.append(f"looking at documents took more than {SECONDS} s or {BYTES} bytes")
+    hidden |= {path for path, (_, _, size) in listed.items() if size and path not in texts}
     unread += [f"{each} cannot be read as a whole; it may need root" for each in sorted(hidden)]
     files = [
-        _file(each, *listed[each], texts[each])
+        _file(each, *listed[each][:2], texts[each])
         for each in listed
         if each in texts and each not in hidden
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from tests.unit.scan_fake import (
     hosted,
     match,
     put,
-    slsa1,
     slsa02,
+    slsa1,
     spdx,
     statement,
     trivy,
@@ -74,7 +75,7 @@ METADATA = trivy()["Metadata"]
         ([trivy(ArtifactType="filesystem")], "fail", "is none"),
         # No JSON, or not of one mind.
         ([json.dumps(trivy())[:-40]], "fail", "is none"),
-        ([json.dumps(trivy())[:-1] + f',"ArtifactType":"container_image"}}'], "fail", "is none"),
+        ([json.dumps(trivy())[:-1] + ',"ArtifactType":"container_image"}'], "fail", "is none"),
         (["[" * 500], "unknown", "cannot be read as a whole"),
         ([json.dumps(trivy()), "[" * 500], "pass", ""),
     ],
@@ -116,7 +117,7 @@ def test_who_could_have_written_it(tmp_path: Path) -> None:
     if os.getuid() == 0:
         os.chown(tmp_path / "0.json", 1, 1)
         assert one(scanned, hosted(), **policy)[0] == "fail"
-        user = next(line.split(":")[0] for line in open("/etc/passwd") if ":1:1:" in line)
+        user = pwd.getpwuid(1).pw_name
         assert one(scanned, hosted(), **policy | {"report_writers": (ME, user)})[0] == "pass"
 
 
