@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from testinfra.host import Host
 
-from hullcheck.control import NotApplicable
+from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.attestations import provenance_of, sbom_of
+from hullcheck.facts.attested import attested
 from hullcheck.facts.evidence_files import EvidenceFile, evidence
 from hullcheck.facts.files import Files
 from hullcheck.facts.images import Image
 from hullcheck.facts.registry import get
 from hullcheck.facts.scan_reports import Subject, report_of, text_of, when
-from hullcheck.transport import session_of
+from hullcheck.transport import CannotAnswer, session_of
 
 __all__ = ["Found", "Stated", "Trivys", "provenances", "reports", "sboms", "trivys"]
 
@@ -82,6 +83,8 @@ def _found(
     stated = session_of(host).recall(
         ("stated", read.__name__, tuple(folders)), lambda: _stated(host, read, folders)
     )
+    kept, why = ([], "") if read is report_of else _kept(host, read)
+    stated = [*stated, *kept]
     fitting = [each for each in stated if each.what.subject.fits(image)]
     loose = _loose(host, [each.file.path for each in fitting], writers)
     refused = [f"{each}: {loose[each.file.path]}" for each in fitting if loose[each.file.path]]
@@ -91,7 +94,7 @@ def _found(
         if each not in fitting and each.what.subject.resembles(image)
     ]
     good = tuple(each for each in fitting if not loose[each.file.path])
-    return Found(good, tuple(refused), seen.unread)
+    return Found(good, tuple(refused), (*seen.unread, *filter(None, [why])))
 
 
 def _stated(host: Host, read: Callable[[Any], Any], folders: Sequence[str]) -> list[Stated[Any]]:
@@ -101,6 +104,21 @@ def _stated(host: Host, read: Callable[[Any], Any], folders: Sequence[str]) -> l
         for document in file.documents
         if (what := read(document)) is not None
     ]
+
+
+def _kept(host: Host, read: Callable[[Any], Any]) -> tuple[list[Stated[Any]], str]:
+    """Return what the content store keeps, or why that cannot be told.
+
+    The subject of a statement is a manifest of the index by which the engine knows the image.
+    """
+    try:
+        return [
+            Stated(file, replace(what, subject=Subject(digests=frozenset([digest]))))
+            for digest, file in attested(host)
+            if (what := read(file.documents[0])) is not None
+        ], ""
+    except (CannotAnswer, Unknown) as reason:
+        return [], str(reason)
 
 
 def _loose(host: Host, paths: Sequence[str], writers: Collection[str]) -> dict[str, str]:

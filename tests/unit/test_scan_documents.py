@@ -14,7 +14,8 @@ from checks.build.test_provenance import test_default_attestations as default_at
 from checks.build.test_provenance import test_provenance as provenance
 from checks.build.test_scans import test_scanned as scanned
 from hullcheck.facts.build_settings import SETTINGS
-from hullcheck.facts.evidence_files import Evidence, evidence, evidence_want, parsed
+from hullcheck.facts.evidence_files import Evidence, evidence, evidence_want
+from hullcheck.facts.json_documents import parsed
 from hullcheck.facts.scan_reports import digests_in, report_of
 from hullcheck.transport import CannotAnswer, session_of
 from tests.unit.fake import host_with

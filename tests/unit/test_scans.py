@@ -15,7 +15,8 @@ from checks.build.test_provenance import test_sbom as sbom
 from checks.build.test_scans import test_fixable_flaws as fixable_flaws
 from checks.build.test_scans import test_scanned as scanned
 from checks.build.test_scans import test_scanner_database as scanner_database
-from tests.unit.image_fake import one
+from hullcheck.facts import attested
+from tests.unit.image_fake import number, one
 from tests.unit.scan_fake import (
     APP,
     BUILDER,
@@ -288,3 +289,50 @@ def test_who_built_it(tmp_path: Path, document: Any, status: str) -> None:
     assert judged(provenance, tmp_path, document, builders=builders)[0] == status
     assert judged(provenance, tmp_path, builders=(BUILDER,), scan_reports=None)[0] == "fail"
     assert judged(provenance, tmp_path, builders=None)[0] in ("manual", "fail")
+
+
+def index(attestation: str, manifest: str = OTHER) -> dict[str, Any]:
+    """As BuildKit writes it."""
+    kind = "application/vnd.oci.image"
+    notes = {"vnd.docker.reference.digest": manifest,
+             "vnd.docker.reference.type": "attestation-manifest"}  # fmt: skip
+    return {
+        "schemaVersion": 2, "mediaType": f"{kind}.index.v1+json",
+        "manifests": [
+            {"mediaType": f"{kind}.manifest.v1+json", "digest": manifest, "size": 9,
+             "platform": {"architecture": "amd64", "os": "linux"}},
+            {"mediaType": f"{kind}.manifest.v1+json", "digest": attestation, "size": 8,
+             "annotations": notes, "platform": {"architecture": "unknown", "os": "unknown"}},
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("about", "builder", "status"),
+    [
+        (OTHER, BUILDER, "pass"),
+        (APP, BUILDER, "fail"),
+        (OTHER, "https://laptop.example", "fail"),
+        (None, "", "fail"),
+    ],
+)
+def test_what_the_content_store_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, about: str | None, builder: str, status: str
+) -> None:
+    root, folder = tmp_path / "containerd", tmp_path / "containerd" / attested.BLOBS
+    look = attested._LOOK.replace(attested.ROOTS[0], str(root))
+    monkeypatch.setattr(attested, "_LOOK", look)
+    note, layer = number("note"), number("layer")
+    manifest = {"config": {}, "layers": [{"mediaType": "application/vnd.in-toto+json",
+                                          "digest": layer}]}  # fmt: skip
+    blobs = {DIGEST: index(note), note: manifest, layer: slsa1(builder, about or OTHER)}
+    put(folder, {key[7:]: blob for key, blob in blobs.items() if about})
+    folder.mkdir(parents=True, exist_ok=True)
+    policy = {"builders": (BUILDER,), "report_writers": (ME,)}
+    for parts in ({"Id": DIGEST}, {}):
+        found = one(provenance, hosted(**parts), **policy)
+        assert found[0] == status, found
+    if os.getuid():
+        folder.chmod(0)
+        assert one(provenance, hosted(), **policy)[0] == "unknown"
+        folder.chmod(0o755)
