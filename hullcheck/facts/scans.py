@@ -13,7 +13,7 @@ from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.attestations import provenance_of, sbom_of
 from hullcheck.facts.attested import attested
 from hullcheck.facts.evidence_files import EvidenceFile, evidence
-from hullcheck.facts.files import Files
+from hullcheck.facts.files import File, Files
 from hullcheck.facts.images import Image
 from hullcheck.facts.registry import get
 from hullcheck.facts.scan_reports import Subject, report_of, text_of, when
@@ -131,9 +131,13 @@ def _loose(host: Host, paths: Sequence[str], writers: Collection[str]) -> dict[s
     accounts: Accounts = get(host, "accounts")
     files: Files = get(host, "files")
     trusted = {0, *(user.uid for each in writers if (user := accounts.user(each)))}
-    return {
-        each.path: next(iter(each.writable_by_others(trusted)), "") for each in files.all(paths)
-    }
+    return {each.path: _doubt(each, trusted) for each in files.all(paths)}
+
+
+def _doubt(file: File, trusted: Collection[int]) -> str:
+    if not file.exists:
+        return "it has gone since it was read"
+    return next(iter(file.writable_by_others(trusted)), "")
 
 
 @dataclass(frozen=True, slots=True)

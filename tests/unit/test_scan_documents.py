@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 from pathlib import Path
 from typing import Any
@@ -234,3 +235,21 @@ def test_where_attestations_are_turned_off(text: str, status: str) -> None:
     cut = host_with({SETTINGS.command: text})
     session_of(cut).recall(AGENT, list)
     assert one(default_attestations, cut)[0] == "unknown"
+
+
+def test_who_could_have_written_it(tmp_path: Path) -> None:
+    put(tmp_path, {"0.json": trivy()})
+    (tmp_path / "0.json").chmod(0o666)
+    policy = {"scan_reports": (str(tmp_path),), "report_writers": (ME,)}
+    status, why = one(scanned, hosted(), **policy)
+    assert (status, "everybody may write" in why) == ("fail", True)
+    (tmp_path / "0.json").chmod(0o644)
+    tmp_path.chmod(0o777)
+    assert one(scanned, hosted(), **policy)[0] == "fail"
+    tmp_path.chmod(0o755)
+    assert one(scanned, hosted(), **policy)[0] == "pass"
+    if os.getuid() == 0:
+        os.chown(tmp_path / "0.json", 1, 1)
+        assert one(scanned, hosted(), **policy)[0] == "fail"
+        user = pwd.getpwuid(1).pw_name
+        assert one(scanned, hosted(), **policy | {"report_writers": (ME, user)})[0] == "pass"
