@@ -45,8 +45,10 @@ SETTINGS = want(
     ' [ ! -d "$h" ] || [ -x "$h" ] || echo "= hidden $h";'
     ' [ ! -e "$h/.docker/cli-plugins/docker-buildx" ] || echo "= buildx"; done;'
     f" for p in {_PLUGINS}; do [ ! -e $p/docker-buildx ] || echo '= buildx'; done;"
-    ' for f; do shift; [ ! -f "$f" ] || set -- "$@" "$f"; done;'
-    f" grep -aH {ATTESTATIONS} -- \"$@\" /dev/null; echo '= end'"
+    ' for f; do shift; [ ! -e "$f" ] || set -- "$@" "$f"; done;'
+    ' [ $# = 0 ] || find -L "$@" -maxdepth 0 -type f \\( -size -2048'
+    f" -exec grep -aH {ATTESTATIONS} {{}} + -o -size +2047 -exec echo '= hidden' {{}} \\; \\);"
+    " echo '= end'"
 )
 
 

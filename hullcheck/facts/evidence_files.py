@@ -18,11 +18,15 @@ __all__ = ["PLACES", "Evidence", "EvidenceFile", "complaints", "evidence", "evid
 PLACES = (
     "/var/lib/trivy", "/var/log/trivy", "/var/lib/grype", "/var/log/grype", "/var/lib/syft",
     "/var/lib/sbom", "/var/lib/scans", "/var/lib/hullcheck", "/var/reports", "/srv/reports",
-    "/srv/scans",
+    "/srv/scans", "/var/cache/trivy",
 )  # fmt: skip
 """Looked at beside the folders that the site names: no scanner has a place of its own for them."""
 
 NAMES = ("*.json", "*.jsonl", "*.intoto", "*.att", "*.sigstore")
+STATE = "/.cache/trivy/db/metadata.json"
+"""Below the home of an account: what Trivy tells of its database. Any user may write his own, and
+must not be able to hide anything by it."""
+
 DEPTH = 6
 MOST = 200
 """Files that are read, the newest first."""
@@ -31,23 +35,29 @@ TOGETHER = 128_000_000
 KEPT = 6_000_000
 BYTES = 7_500_000
 SECONDS = 45
+LAST = 2**32
+"""No file was written after the year 2106."""
 
 _LOOP = (
     r"""IFS='
 '; set -f
 for h in $({ getent passwd || cat /etc/passwd; } 2>/dev/null | cut -d: -f6 | sort -u); do
-m=$h/.cache/trivy/db/metadata.json; [ ! -f "$m" ] || set -- "$@" "$m"; done
-f=$(find -H "$@" -maxdepth DEPTH -type f \( NAMES \) ! -name '*
-*' -exec stat -c '%Y %s %u %n' {} + | sort -rn | awk '{
+m=${h}STATE; [ ! -f "$m" ] || set -- "$@" "$m"; done
+for p in PLACES; do [ ! -e "$p" ] || set -- "$@" "$p"; done
+[ $# = 0 ] || f=$(find -H "$@" -maxdepth DEPTH -type f \( NAMES \) ! -name '*
+*' -exec stat -c '%Y %s %u %n' {} + | sort -rn | awk -v m=STATE '{
     size = substr($0, index($0, " ") + 1) + 0
+    if (size > 9999 && substr($0, length($0) - length(m) + 1) == m) next
     if (n < MOST && size <= LARGEST && sum + size <= TOGETHER) { n++; sum += size; print }
     else left++
 } END { print "= left " left + 0 }')
+f=${f:-= left 0}
 printf '%s\n' "$f"; set --
 for l in $f; do case $l in =*) continue;; esac
 p=/${l#*/}; if [ -r "$p" ]; then set -- "$@" "$p"; else echo "= denied $p"; fi; done
 """
     .replace("NAMES", " -o ".join(f"-name '{each}'" for each in NAMES))
+    .replace("STATE", STATE).replace("PLACES", " ".join(PLACES))
     .replace("DEPTH", str(DEPTH)).replace("MOST", str(MOST))
     .replace("LARGEST", str(LARGEST)).replace("TOGETHER", str(TOGETHER))
 )  # fmt: skip
@@ -56,7 +66,7 @@ p=/${l#*/}; if [ -r "$p" ]; then set -- "$@" "$p"; else echo "= denied $p"; fi; 
 def evidence_want(folders: Iterable[str] = ()) -> Want:
     """Return the want for the documents below some folders, the known places, and the state of
     the databases of scanners in homes."""
-    roots = [each.rstrip("/") or "/" for each in dict.fromkeys((*folders, *PLACES))]
+    roots = [each.rstrip("/") or "/" for each in dict.fromkeys(folders)]
     words = " ".join(shlex.quote(each) for each in roots if each.startswith("/"))
     before, run = program(KEPT)
     return want(
@@ -108,7 +118,7 @@ def evidence(host: Host, folders: Sequence[str] = ()) -> Evidence:
     return session_of(host).recall(("evidence", asked), read)
 
 
-_LISTED = re.compile(r"(\d+) (\d+) (\d+) (/.*)")
+_LISTED = re.compile(r"(-?\d+) (\d+) (\d+) (/.*)")
 
 
 def _evidence(found: Told, unread: list[str]) -> Evidence:
@@ -123,9 +133,10 @@ def _evidence(found: Told, unread: list[str]) -> Evidence:
     if not found.ended:
         unread.append(f"looking at documents took more than {SECONDS} s or {BYTES} bytes")
     hidden = found.hidden | {row[4] for row in listed if int(row[2]) and row[4] not in found.texts}
+    hidden = {each for each in hidden if not each.endswith(STATE)}
     unread += [f"{each} cannot be read as a whole; it may need root" for each in sorted(hidden)]
     files = [
-        _file(row[4], int(row[1]), int(row[3]), found)
+        _file(row[4], max(0, min(int(row[1]), LAST)), int(row[3]), found)
         for row in listed
         if row[4] in found.texts and row[4] not in hidden
     ]
@@ -143,6 +154,6 @@ def _file(path: str, written: int, uid: int, found: Told) -> EvidenceFile:
 def complaints(stderr: str) -> Iterable[str]:
     """Yield what could not be looked at."""
     for line in stderr.splitlines():
-        if line.strip() and "No such file or directory" not in line:
+        if line.strip() and "No such file or directory" not in line and STATE not in line:
             root = "; it needs root" if "ermission denied" in line else ""
             yield f"{line.strip()[:200]}{root}"

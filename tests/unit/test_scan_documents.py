@@ -253,3 +253,15 @@ def test_who_could_have_written_it(tmp_path: Path) -> None:
         assert one(scanned, hosted(), **policy)[0] == "fail"
         user = pwd.getpwuid(1).pw_name
         assert one(scanned, hosted(), **policy | {"report_writers": (ME, user)})[0] == "pass"
+
+
+def test_users_cannot_spoil_it(tmp_path: Path) -> None:
+    """What any user may have put into his own home hides nothing."""
+    put(tmp_path, {"home/.cache/trivy/db/metadata.json": "[" * 500, "a.json": trivy()})
+    state = tmp_path / "home/.cache/trivy/db/metadata.json"
+    for text in ("[" * 500, '{"a": "' + "b" * 20_000 + '"}'):
+        state.write_text(text)
+        os.utime(state, (-5, -5))
+        found = told(tmp_path)
+        assert found.unread == ()
+        assert [each.path for each in found.files if each.documents] == [f"{tmp_path}/a.json"]
