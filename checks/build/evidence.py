@@ -11,10 +11,13 @@ from hullcheck.facts.scan_reports import Report
 from hullcheck.facts.scans import Found, Stated, reports
 from hullcheck.inventory.policy import Policy
 
-__all__ = ["SLACK", "found_for", "judged", "newest", "not_found", "writers"]
+__all__ = ["SHOWN", "SLACK", "found_for", "judged", "newest", "not_found", "writers"]
 
 SLACK = timedelta(days=1)
 """By which the clocks of hosts may differ."""
+
+SHOWN = 50
+"""Of what may be thousands, a finding holds so many."""
 
 
 def writers(policy: Policy) -> tuple[str, ...]:
@@ -73,11 +76,11 @@ def not_found(found: Found[Any], asked: bool, what: str) -> None:
     :raises Manual: the site has not said that it must be.
     """
     if found.unread:
-        raise Unknown(f"{what} about it was not found, but {found.unread[0]}")
+        raise Unknown(f"no {what} about it was found, but {found.unread[0]}")
     if found.refused:
-        expect(list(found.refused), equals=[], what=f"what looks like {what} and is none")
+        expect(list(found.refused[:SHOWN]), equals=[], what=f"what looks like its {what}")
     elif asked:
         expect("none", equals="one about this very image", what=what)
     else:
-        raise Manual(f"see that there is {what} about it, and name its folder in scan_reports",
+        raise Manual(f"look for a {what} about it, and name its folder in scan_reports",
                      {"found on this host": "none"})  # fmt: skip

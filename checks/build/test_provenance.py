@@ -26,7 +26,7 @@ def test_sbom(image: Image, policy: Policy) -> None:
         raise NotApplicable("the site does not ask for bills of materials")
     found = sboms(image, policy.scan_reports or (), writers(policy))
     if not found.good:
-        not_found(found, bool(policy.sboms), "a bill of materials")
+        not_found(found, bool(policy.sboms), "bill of materials")
         return
     full = [each for each in found.good if each.what.lists]
     shown = (full or found.good)[0]
@@ -48,7 +48,7 @@ def test_provenance(image: Image, policy: Policy, started: datetime) -> None:
     at is that only trusted accounts can have written the file, and which builder it names."""
     found = provenances(image, policy.scan_reports or (), writers(policy))
     if not found.good:
-        not_found(found, policy.builders is not None, "provenance")
+        not_found(found, policy.builders is not None, "statement of provenance")
         return
     if policy.builders is None:
         facts = {str(each): each.what.builder for each in found.good}

@@ -200,6 +200,9 @@ def _grype(document: Mapping[str, Any]) -> Report | None:
         tuple(map(_of_grype, ignored)), database=when(built),
         looked=True if matches or ignored or distribution else None,
         partial=f"it left out {', '.join(excluded)}" if excluded else "",
+        ended=any(entry(alert, "type") == "distro-eol"
+                  for each in listed(document.get("alertsByPackage"))
+                  for alert in listed(entry(each, "alerts"))),
     )  # fmt: skip
 
 

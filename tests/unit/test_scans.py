@@ -184,6 +184,7 @@ RULE = {"vulnerability": "CVE-2026-2", "namespace": "", "fix-state": ""}
         (trivy(Metadata=METADATA | {"OS": {"Family": "alpine", "EOSL": True}}), "fail"),
         (trivy(Results=None), "unknown"),
         (grype(match()), "fail"),
+        (grype(alertsByPackage=[{"package": {}, "alerts": [{"type": "distro-eol"}]}]), "fail"),
         (grype(match(state="not-fixed", versions=[])), "pass"),
         (grype(match(available=[{"version": "1.2.1", "date": "2026-11-20"}])), "pass"),
         (grype(match(available=[{"version": "1.2.1", "date": "2026-01-20"}])), "fail"),
