@@ -181,11 +181,11 @@ def _grype(document: Mapping[str, Any]) -> Report | None:
     matches = [each for each in listed(document.get("matches")) if isinstance(each, dict)]
     ignored = [
         each for each in listed(document.get("ignoredMatches"))
-        if isinstance(each, dict) and any(
-            entry(rule, "vulnerability") for rule in listed(each.get("appliedIgnoreRules"))
-        )
+        if isinstance(each, dict) and not any(map(_own, listed(each.get("appliedIgnoreRules"))))
     ]  # fmt: skip
     excluded = [text_of(each) for each in listed(entry(tool, "configuration", "exclude"))]
+    if entry(tool, "configuration", "only-notfixed") is True:
+        excluded.append("flaws that have a fix")
     asked = text_of(entry(about, "userInput"))
     built = entry(tool, "db", "status", "built") or entry(tool, "db", "built")
     distribution = text_of(entry(document, "distro", "name"))
@@ -204,6 +204,15 @@ def _grype(document: Mapping[str, Any]) -> Report | None:
                   for each in listed(document.get("alertsByPackage"))
                   for alert in listed(entry(each, "alerts"))),
     )  # fmt: skip
+
+
+def _own(rule: Any) -> bool:
+    """Whether Grype ignores by a rule of its own, or by a VEX document, not because it was told.
+
+    It knows that a distribution has mended a package, and that headers are no kernel.
+    """
+    mended = entry(rule, "reason") in ("DistroPackageFixed", "Explicit APK NAK")
+    return bool(mended or entry(rule, "vex-status") or entry(rule, "match-type"))
 
 
 def _of_grype(told: Mapping[str, Any]) -> Flaw:

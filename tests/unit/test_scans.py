@@ -189,7 +189,15 @@ RULE = {"vulnerability": "CVE-2026-2", "namespace": "", "fix-state": ""}
         (grype(match(available=[{"version": "1.2.1", "date": "2026-11-20"}])), "pass"),
         (grype(match(available=[{"version": "1.2.1", "date": "2026-01-20"}])), "fail"),
         (grype(ignoredMatches=[match() | {"appliedIgnoreRules": [RULE]}]), "fail"),
-        (grype(ignoredMatches=[match() | {"appliedIgnoreRules": [{"package": {}}]}]), "pass"),
+        (grype(ignoredMatches=[match() | {"appliedIgnoreRules": [{"package": {"name": "a"}}]}]),
+         "fail"),
+        *((grype(ignoredMatches=[match() | {"appliedIgnoreRules": [own]}]), "pass") for own in (
+            RULE | {"reason": "DistroPackageFixed", "include-aliases": True},
+            {"namespace": "vex", "vex-status": "not_affected"},
+            {"package": {"name": "kernel-headers"}, "match-type": "exact-indirect-match"},
+        )),
+        (grype(descriptor=grype()["descriptor"] | {"configuration": {"only-notfixed": True}}),
+         "unknown"),
     ],
 )  # fmt: skip
 def test_flaws_that_can_be_fixed(tmp_path: Path, document: Any, status: str) -> None:
