@@ -22,7 +22,7 @@ from hullcheck.facts.registry import get
 from hullcheck.facts.scan_reports import digests_in, entry, listed, text_of
 from hullcheck.transport import Want, session_of, want
 
-__all__ = ["attested"]
+__all__ = ["attested", "foresee_attested"]
 
 ROOTS = (
     "/var/lib/containerd", "/var/lib/docker/containerd/daemon",
@@ -50,9 +50,24 @@ def attested(host: Host) -> list[tuple[str, EvidenceFile]]:
     return session_of(host).recall(("attested",), lambda: list(_statements(host)))
 
 
-def _statements(host: Host) -> Iterator[tuple[str, EvidenceFile]]:
+def foresee_attested(host: Host) -> None:
+    """Let the first question travel with the next round."""
+    names = _names(_in_use(host))
+    if names:
+        session_of(host).foresee(_blobs_want(names, statements=False))
+
+
+def _in_use(host: Host) -> set[str]:
     images = [each for each in get(host, "image") if isinstance(each, Image) and each.containers]
-    indexes = _read(host, {digest for each in images for digest in _own(each)})
+    return {digest for each in images for digest in digests_in([each.id, *each.digests])}
+
+
+def _names(digests: Iterable[str]) -> list[str]:
+    return sorted({each[7:] for each in digests if re.fullmatch("sha256:[0-9a-f]{64}", each)})
+
+
+def _statements(host: Host) -> Iterator[tuple[str, EvidenceFile]]:
+    indexes = _read(host, _in_use(host))
     about = {
         text_of(each.get("digest")): (digest, text_of(entry(notes, f"{REFERENCE}digest")))
         for digest, (_, index) in indexes.items()
@@ -75,15 +90,11 @@ def _statements(host: Host) -> Iterator[tuple[str, EvidenceFile]]:
             yield index, EvidenceFile(path, 0, 0, (statement,))
 
 
-def _own(image: Image) -> set[str]:
-    return digests_in([image.id, *image.digests])
-
-
 def _read(
     host: Host, digests: Iterable[str], statements: bool = False
 ) -> Mapping[str, tuple[str, Any]]:
     """Return the path and the content of those blobs that are there."""
-    names = sorted({each[7:] for each in digests if re.fullmatch("sha256:[0-9a-f]{64}", each)})
+    names = _names(digests)
     if not names:
         return {}
     if len(names) > MOST:

@@ -11,7 +11,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.accounts import Accounts
 from hullcheck.facts.attestations import provenance_of, sbom_of
-from hullcheck.facts.attested import attested
+from hullcheck.facts.attested import attested, foresee_attested
 from hullcheck.facts.evidence_files import EvidenceFile, evidence
 from hullcheck.facts.files import File, Files
 from hullcheck.facts.images import Image
@@ -79,6 +79,7 @@ def _found(
     if not image.containers:
         raise NotApplicable("no container was made from it")
     host = image.host
+    foresee_attested(host)
     seen = evidence(host, folders)
     stated = session_of(host).recall(
         ("stated", read.__name__, tuple(folders)), lambda: _stated(host, read, folders)
