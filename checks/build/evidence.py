@@ -31,7 +31,7 @@ def found_for(image: Image, policy: Policy) -> Found[Report]:
     other = [each for each in found.good if policy.scanner not in (None, each.what.scanner)]
     refused = [f"{each} is of {each.what.scanner}, not of {policy.scanner}" for each in other]
     good = tuple(each for each in found.good if each not in other)
-    return Found(good, (*found.refused, *refused), found.unread)
+    return Found(good, (*found.refused, *refused), found.unread, found.broken)
 
 
 def newest(found: Found[Report], started: datetime) -> list[Stated[Report]]:
@@ -80,7 +80,8 @@ def not_found(found: Found[Any], asked: bool, what: str) -> None:
     if found.refused:
         expect(list(found.refused[:SHOWN]), equals=[], what=f"what looks like its {what}")
     elif asked:
-        expect("none", equals="one about this very image", what=what)
+        beside = f", beside {found.broken[0]}, which is no JSON," if found.broken else ""
+        expect("none", equals="one about this very image", what=f"{what}{beside}")
     else:
         raise Manual(f"look for a {what} about it, and name its folder in scan_reports",
                      {"found on this host": "none"})  # fmt: skip

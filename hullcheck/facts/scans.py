@@ -48,11 +48,13 @@ class Found(Generic[Kind]):
     :param good: those that are, and that only trusted accounts can have written.
     :param refused: what else there is that seems to be about it, and why it does not count.
     :param unread: what could not be looked at.
+    :param broken: what is no JSON, and why.
     """
 
     good: tuple[Stated[Kind], ...]
     refused: tuple[str, ...]
     unread: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 def reports(image: Image, folders: Sequence[str], writers: Collection[str]) -> Found[Any]:
@@ -95,7 +97,8 @@ def _found(
         if each not in fitting and each.what.subject.resembles(image)
     ]
     good = tuple(each for each in fitting if not loose[each.file.path])
-    return Found(good, tuple(refused), (*seen.unread, *filter(None, [why])))
+    broken = tuple(f"{each.path} ({each.broken})" for each in seen.files if each.broken)
+    return Found(good, tuple(refused), (*seen.unread, *filter(None, [why])), broken)
 
 
 def _stated(host: Host, read: Callable[[Any], Any], folders: Sequence[str]) -> list[Stated[Any]]:

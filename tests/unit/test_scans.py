@@ -81,7 +81,7 @@ METADATA = trivy()["Metadata"]
         ([grype(distro={"name": ""})], "manual", "no package at all"),
         ([trivy(ArtifactType="filesystem")], "fail", "is none"),
         # No JSON, or not of one mind.
-        ([json.dumps(trivy())[:-40]], "fail", "is none"),
+        ([json.dumps(trivy())[:-40]], "fail", "which is no JSON, is none"),
         ([json.dumps(trivy())[:-1] + ',"ArtifactType":"container_image"}'], "fail", "is none"),
         (["[" * 500], "unknown", "cannot be read as a whole"),
         ([json.dumps(trivy()), "[" * 500], "pass", ""),
