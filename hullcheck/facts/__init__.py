@@ -11,6 +11,7 @@ from hullcheck.facts import (  # noqa: F401
     boot,
     boot_mounts,
     build_agents,
+    build_settings,
     buildkit,
     buildkite,
     bundles,

@@ -62,6 +62,22 @@ class Policy:
     :param job_egress: whether jobs on build hosts may connect to any address, as far as the host's
         own packet filter is concerned; true also if a network around it restricts them.
     :param maximum_checkout_age: hours that a checkout may lie unused where jobs work.
+    :param scan_reports: folders of hosts below which lie reports of scanners, bills of materials
+        and attestations, as JSON; whoever names one asks that each image in use has a report.
+    :param scanner: whose reports count: trivy, grype …; without it, those of any. It asks for them
+        likewise.
+    :param report_writers: accounts beside root, and those of ``trusted_users``, that may have
+        written such documents: a scanner's own.
+    :param maximum_scan_age: days after which an image must have been scanned again.
+    :param maximum_database_age: days that a scanner's database may be old when it is used; five is
+        what Grype itself allows.
+    :param fixable_severities: which flaws must not be in images that run, once a fix is known:
+        critical, high, medium, low.
+    :param fix_grace: days that a fix may be known and not be taken in; PCI DSS 6.3.3 has a month.
+    :param accepted_flaws: flaws (CVE-…) that the site has looked at and found not to matter.
+    :param sboms: whether each image in use must have a bill of materials.
+    :param builders: ids of what may build images, as provenance names it, or how they begin up to
+        a slash or an @; whoever names one asks that each image in use has provenance.
     :param maximum_unused_images: how many images may lie on an engine that no container uses.
     :param maximum_stopped_containers: how many containers may lie on an engine and not run.
     :param maximum_stopped_age: days after which a container that does not run is forgotten.
@@ -133,6 +149,16 @@ class Policy:
     build_host_workloads: tuple[str, ...] | None = None
     job_egress: bool | None = None
     maximum_checkout_age: int | None = None
+    scan_reports: tuple[str, ...] | None = None
+    scanner: str | None = None
+    report_writers: tuple[str, ...] = ()
+    maximum_scan_age: int = 30
+    maximum_database_age: int = 5
+    fixable_severities: tuple[str, ...] = ("critical",)
+    fix_grace: int = 30
+    accepted_flaws: tuple[str, ...] = ()
+    sboms: bool | None = None
+    builders: tuple[str, ...] | None = None
     maximum_unused_images: int = 20
     maximum_stopped_containers: int = 10
     maximum_stopped_age: int = 30
