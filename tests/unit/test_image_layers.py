@@ -18,6 +18,7 @@ from checks.build.test_image_files import (
 )
 from hullcheck.control import Unknown, control_of
 from hullcheck.facts.image_layers import _above_want, files_of
+from hullcheck.facts.image_stores.docker import DockerImages
 from hullcheck.facts.images import Image
 from hullcheck.facts.suspects import TEST
 from hullcheck.facts.tree_sweep import Entry, sweep, swept
@@ -25,6 +26,7 @@ from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from hullcheck.transport import session_of, want
 from hullcheck.transport.redact import Redactor
+from hullcheck.verdict import Object
 from tests.unit.container_fake import APP
 from tests.unit.container_fake import running as one_running
 from tests.unit.fake import host_with
@@ -48,7 +50,7 @@ def image_of(engine, name="app", layers=(HIGH, LOW), driver="overlay2", running=
         },
     } | more  # fmt: skip
     users = [{"State": {"Running": running}}]
-    return Image(engine.host, engine, described, users)
+    return Image(engine.host, DockerImages(engine), described, users)
 
 
 def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err="", groups=None):
@@ -61,7 +63,11 @@ def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err=""
         **(answers or {}),
     })  # fmt: skip
     engine = SimpleNamespace(
-        host=host, address="unix:///x", root_dir="/var/lib/docker", info={}, seen=lambda path: path
+        host=host,
+        object=Object("engine", "x"),
+        root_dir="/var/lib/docker",
+        info={},
+        seen=lambda path: path,
     )
     made = [image_of(engine, **each) for each in images]
     seen = session_of(host)
@@ -251,7 +257,10 @@ def test_layers_in_containerds_store_are_those_that_a_container_has_mounted(lowe
         _above_want([([f"{SNAPSHOTS}/2/fs"], ["/bin/su"])]).command: "end\n//\n",
     })  # fmt: skip
     engine = SimpleNamespace(
-        host=fake, address="x", info={"Driver": "overlayfs"}, seen=lambda path: path
+        host=fake,
+        object=Object("engine", "x"),
+        info={"Driver": "overlayfs"},
+        seen=lambda path: path,
     )
     image = image_of(engine, GraphDriver=None)
     image.containers = [{"Id": APP}]
@@ -324,6 +333,6 @@ def test_redaction_cannot_swallow_a_record():
 
 def test_an_image_that_came_later_is_unknown():
     host = host_of(END, ONE)
-    late = image_of(SimpleNamespace(host=host, address="unix:///x"), name="late")
+    late = image_of(SimpleNamespace(host=host, object=Object("engine", "x")), name="late")
     with pytest.raises(Unknown):
         files_of(late)
