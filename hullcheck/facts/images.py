@@ -96,6 +96,11 @@ class ImageStore(Protocol):
         """All images in it. :raises Unknown: it cannot be read."""
         ...
 
+    @property
+    def orphans(self) -> Sequence[Mapping[str, Any]]:
+        """The containers that were made from an image which it has no more, in Docker's words."""
+        ...
+
     def history(self, image: Image) -> list[Step]:
         """How one was made. :raises Unknown: it is not told."""
         ...

@@ -71,7 +71,8 @@ def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err=""
     )
     made = [image_of(engine, **each) for each in images]
     seen = session_of(host)
-    seen.recall(("provider", "container"), list)
+    for each in ("container", "containerd"):
+        seen.recall(("provider", each), list)
     seen.recall(("provider", "image"), lambda: [seen.ask(want("inspect")), made][1])
     return host
 

@@ -114,6 +114,8 @@ def _of(store: ImageStore, container: Container) -> Made | None:
     for image in store.images:
         for each in image.containers:
             if each.get("Id") == container.id:
-                asked = str(each["Config"]["Image"])
-                return Made(asked, image.id, store.images)
+                return Made(str(each["Config"]["Image"]), image.id, store.images)
+    for each in store.orphans:
+        if each.get("Id") == container.id:
+            return Made(str(each["Config"]["Image"]), str(each["Image"]), store.images)
     return None

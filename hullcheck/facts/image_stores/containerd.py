@@ -20,7 +20,7 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.containerd import Containerd
 from hullcheck.facts.image_stores.oci import described, document, steps
 from hullcheck.facts.image_stores.running import runs
-from hullcheck.facts.image_stores.snapshots import MOBY, database_want, directories
+from hullcheck.facts.image_stores.snapshots import MOBY, chains, database_want, directories
 from hullcheck.facts.images import Image, Step
 from hullcheck.facts.registry import Unseen, fact, get, provide
 from hullcheck.facts.texts import END
@@ -52,6 +52,7 @@ def names_want(address: str) -> Want:
         f'if [ -z "$p" ]; then echo "= none"; elif l=$({client} namespaces ls -q); then '
         'for n in $l; do echo "= namespace $n"; '
         f'{client} -n "$n" images ls && echo "= users" && {client} -n "$n" containers ls && '
+        f'echo "= snapshots" && {{ {client} -n "$n" snapshots ls | grep -w Active; :; }} && '
         f'echo "= content" && {{ {client} -n "$n" content ls | grep -F distribution.source; :; }} '
         f"|| echo '= broken'; done; fi; echo '{END}'",
         seconds=60,
@@ -75,10 +76,16 @@ def blobs_want(root: str) -> Want:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What a namespace says of its images."""
+    """What a namespace says of its images.
+
+    :param targets: digest -> names. ``users``: container -> the name of its image.
+    :param parents: snapshot -> the chain id of what it stands on; a container's has its id.
+    :param sources: digest -> the repositories that it was fetched from.
+    """
 
     targets: dict[str, list[str]] = field(default_factory=dict)
-    users: dict[str, list[str]] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
     sources: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -128,11 +135,6 @@ class ContainerdImages:
     def _image(self, target: str, blobs: Mapping[str, Any]) -> Image:
         names = self.names or _Names()
         references = sorted(names.targets[target])
-        known = set(references)
-        users = [
-            {"Id": number, "Config": {"Image": name}, "Image": target}
-            for name in known for number in names.users.get(name, ())
-        ]  # fmt: skip
         bare = {
             "Id": target,
             "RepoTags": [each for each in references if "@" not in each and "/" in each],
@@ -142,8 +144,28 @@ class ContainerdImages:
             digest, whole = _configuration(target, blobs)
             told = described(digest, whole)
         except Unknown as reason:
+            users = [self._user(each) for each, name in names.users.items() if name in references]
             return Image(self.host, self, bare, users, doubt=str(reason))
+        top = next(iter(chains(told["RootFS"]["Layers"])[-1:]), "")
+        users = [
+            self._user(each)
+            for each, name in names.users.items()
+            if (names.parents[each] == top if each in names.parents else name in references)
+        ]
         return Image(self.host, self, {**told, **bare, "Id": digest}, users)
+
+    def _user(self, container: str) -> dict[str, Any]:
+        """Return a container in Docker's words: what it was made from stands below its snapshot,
+        whatever its image's name stands for now."""
+        names = self.names or _Names()
+        asked, parent = names.users[container], names.parents.get(container, "")
+        return {"Id": container, "Config": {"Image": asked}, "Image": parent}
+
+    @property
+    def orphans(self) -> list[Mapping[str, Any]]:
+        taken = {each["Id"] for image in self.images for each in image.containers}
+        users = self.names.users if self.names else {}
+        return [self._user(each) for each in users if each not in taken]
 
     def history(self, image: Image) -> list[Step]:
         image.config("Labels")
@@ -239,7 +261,10 @@ def _named(answer: Answer) -> dict[str, _Names] | None:
                 names = found.setdefault(line.removeprefix("= namespace "), _Names())
         elif part == "= users":
             if (user := _USER.fullmatch(line)) and line.split()[0] != "CONTAINER":
-                names.users.setdefault(user[2], []).append(user[1])
+                names.users[user[1]] = user[2]
+        elif part == "= snapshots":
+            words = line.split()
+            names.parents[words[0]] = words[1] if len(words) == 3 else ""
         elif part == "= content":
             names.sources.setdefault(line.split()[0], []).extend(_sources(line))
         elif image := _IMAGE.fullmatch(line):

@@ -57,6 +57,10 @@ class DockerImages:
         described |= {str(each["Id"]): each for each in further}
         return [Image(self.host, self, each, users.get(key, ())) for key, each in described.items()]
 
+    @property
+    def orphans(self) -> list[Mapping[str, Any]]:
+        return []
+
     def history(self, image: Image) -> list[Step]:
         told = self.engine.api.history(image.id, sorted(each.id for each in self.images))
         return [_step(each) for each in reversed(told)]

@@ -87,12 +87,22 @@ class PodmanImages:
     @fact
     def images(self) -> list[Image]:
         kept = {(each.driver, each.id): each for one in self.listings[::-1] for each in one.images}
-        users: dict[str, list[Mapping[str, Any]]] = {}
-        for one in self.listings:
-            for image, made in one.users.items():
-                users.setdefault(image, []).extend(made)
+        users = self._users
         texts = self._texts(kept.values(), users)
         return [self._image(each, users.get(each.id, []), texts) for each in kept.values()]
+
+    @property
+    def _users(self) -> dict[str, list[Mapping[str, Any]]]:
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for one in self.listings:
+            for image, made in one.users.items():
+                found.setdefault(image, []).extend(made)
+        return found
+
+    @property
+    def orphans(self) -> list[Mapping[str, Any]]:
+        kept = {each.id for one in self.listings for each in one.images}
+        return [each for image, made in self._users.items() if image not in kept for each in made]
 
     def _texts(self, kept: Iterable[Kept], users: Mapping[str, object]) -> dict[str, str | Unknown]:
         """Return the files that tell of some images: of those in use, then of the newest."""
@@ -130,7 +140,8 @@ class PodmanImages:
 
     def directories(self, image: Image) -> list[str]:
         kept: Kept = image.inspect["Top"]
-        found, here = [], kept.top
+        found: list[str] = []
+        here = kept.top
         while here and len(found) <= len(image.layers):
             owner = next((one for one in self.listings if (kept.driver, here) in one.parents), None)
             if owner is None:
