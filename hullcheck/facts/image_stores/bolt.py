@@ -39,7 +39,7 @@ class Bucket:
         """
         try:
             yield from self._walk(self._inline or self._page(self._root), 0, set())
-        except (struct.error, IndexError):
+        except (struct.error, IndexError, OverflowError):
             raise Unknown("a database of containerd's is damaged, or was written to") from None
 
     def at(self, *names: str) -> Bucket | None:
