@@ -63,7 +63,7 @@ _SECRET = (
     "\\|private_*key\\|signing_*key\\|encryption_*key\\)[^=: >]*[=: >] *[^ =:>]"
     "\\|://[^/@ ]*:[^/@ ]*@"
 )
-HOLDING = {
+HOLDING = {  # [x] keeps a pattern from looking like a secret itself, which would be cut out.
     "private key": (
         "id_[^/.]*|identity|[^/]*[.]pem|[^/]*[.]key|[^/]*[.]asc|[^/]*account[^/]*[.]json"
         "|[^/]*key[^/]*[.]json|[^/]*credentials[^/]*[.]json|[^/]*firebase[^/]*[.]json",
@@ -78,7 +78,7 @@ HOLDING = {
     ),
     "credentials in a kubeconfig": (
         "[^/]*kubeconfig|[^/]*kubeconfig[.]ya*ml|etc/rancher/k3s/k3s[.]yaml",
-        "client-key-data: *[^ ]\\|^ *token: *[^ ]\\|^ *password: *[^ ]",
+        "client-key-dat[a]: *[^ ]\\|^ *toke[n]: *[^ ]\\|^ *passwor[d]: *[^ ]",
     ),
     "git repository of a private origin": (
         "[.]git/config", "extraheader\\|url *= *[a-z+]*://[^/ ]*@\\|url *= *[^/ ]*@\\|url *= *ssh:",

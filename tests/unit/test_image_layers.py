@@ -332,6 +332,10 @@ def test_redaction_cannot_swallow_a_record():
         assert re.match(r"/a/", entries[0].path)
 
 
+def test_the_question_itself_looks_like_no_secret():
+    assert Redactor(b"salt").clean(TEST.encode()).decode() == TEST
+
+
 def test_an_image_that_came_later_is_unknown():
     host = host_of(END, ONE)
     late = image_of(SimpleNamespace(host=host, object=Object("engine", "x")), name="late")

@@ -6,7 +6,6 @@ not packed has been built or loaded here, whatever it is called: registries serv
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +44,6 @@ AT_ONCE = 2 * 1024 * 1024
 MANIFEST = 4096
 MOST = 16 * 1024 * 1024
 """Bytes of configurations that are read of one store; what came first is left out."""
-
-_PACKED = re.compile(r"[.+](?:gzip|zstd|zstd:chunked)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ class PodmanImages:
         bare = {"Id": number, "Created": kept.created, "RepoTags": names, "Top": kept}
         try:
             told = described(number, document(_read(kept, kept.config, texts)))
-            digests = _digests(kept, _read(kept, "manifest", texts))
+            digests = _digests(kept, told, _read(kept, "manifest", texts))
         except (CannotAnswer, Unknown) as reason:
             doubt = str(reason)
             return Image(self.host, self, {**bare, "RepoDigests": []}, users, doubt=doubt)
@@ -186,15 +183,19 @@ def _read(kept: Kept, name: str, texts: Mapping[str, str | Unknown]) -> str:
     return text
 
 
-def _digests(kept: Kept, manifest: str) -> list[str]:
-    """Return the names with a digest of an image that came from a registry, as far as it tells."""
-    given = [each for each in kept.names if "@" in each]
+def _digests(kept: Kept, told: Mapping[str, Any], manifest: str) -> list[str]:
+    """Return the names with a digest of an image that came from a registry, as far as it tells.
+
+    What kind of archive a manifest calls its layers is no sign: what is loaded from a file is
+    called packed too. Packed ones have another digest than what is in them.
+    """
     layers = document(manifest).get("layers")
-    kinds = [each.get("mediaType") for each in layers or [] if isinstance(each, dict)]
-    if not any(isinstance(each, str) and _PACKED.search(each) for each in kinds):
+    packed = {each.get("digest") for each in layers or [] if isinstance(each, dict)}
+    if not packed - {*told["RootFS"]["Layers"]}:
         return []
     meant = (parse_reference(each.partition("@")[0]).repository for each in kept.names)
     made = [f"{each}@{kept.digest}" for each in dict.fromkeys(meant) if kept.digest]
+    given = [each for each in kept.names if "@" in each]
     return [each for each in dict.fromkeys([*made, *given]) if not each.startswith("localhost/")]
 
 
@@ -221,22 +222,29 @@ def podman_images(host: Host) -> list[PodmanImages]:
             continue
         where = Roots(each.graphroot, each.runroot, each.uid)
         found.append(PodmanImages(host, _place(places, where, each), each.owner))
-    known = {each.place.roots.graphroot for each in found}
-    return found + [
-        PodmanImages(host, _Place(Roots(graph, run, 0), ()), "root, of CRI-O")
-        for graph, run in _of_crio(host) if graph not in known
-    ]  # fmt: skip
+    taken = {each.place.roots.graphroot for each in found}
+    more = [each for each in _of_crio(host) if each.roots.graphroot not in taken]
+    return found + [PodmanImages(host, each, "root, of CRI-O") for each in more]
 
 
-def _of_crio(host: Host) -> Iterator[tuple[str, str]]:
+def _of_crio(host: Host) -> Iterator[_Place]:
     """Yield where each CRI-O keeps images, which may be where nobody else's settings lead."""
+    unclear = Roots("(CRI-O)", "", 0)
     try:
         daemons: list[Crio | Unseen] = get(host, "crio")
-        for each in daemons:
-            if isinstance(each, Crio):
-                yield each.directories
     except NotApplicable:
         return
+    except (CannotAnswer, Unknown) as reason:
+        yield _Place(unclear, (), str(reason))
+        return
+    for each in daemons:
+        if isinstance(each, Unseen):
+            yield _Place(unclear, (), each.reason)
+            continue
+        try:
+            yield _Place(Roots(*each.directories, 0), ())
+        except (CannotAnswer, Unknown) as reason:
+            yield _Place(unclear, (), str(reason))
 
 
 def _place(places: Places, where: Roots, store: Store | None = None) -> _Place:

@@ -86,3 +86,22 @@ def in_containerd(host: DockerHost) -> None:
 def _ctr(host: DockerHost, *argv: str, stdin: bytes = b"") -> None:
     client = ["ctr", "--address", CONTAINERD, "--namespace", NAMESPACE, *argv]
     host.run(shlex.join(client), stdin=stdin)
+
+
+# What stands in the recordings: images alone in Podman and containerd.
+
+SYSTEMS = ["ctr", "--namespace", NAMESPACE]
+VFS = "podman --storage-driver=vfs"
+
+
+def sound(host: DockerHost) -> None:
+    _keep(host, good_image("registry.example/kept-good:1"))
+
+
+def rotten(host: DockerHost) -> None:
+    _keep(host, bad_image("registry.example/kept-bad:1"))
+
+
+def _keep(host: DockerHost, image: bytes) -> None:
+    host.run(f"{VFS} load", stdin=image)
+    host.run(shlex.join([*SYSTEMS, "images", "import", "-"]), stdin=image)
