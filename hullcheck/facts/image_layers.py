@@ -22,6 +22,7 @@ from hullcheck.facts.suspects import TEST, Stored, classified
 from hullcheck.facts.tree_sweep import END, SECONDS, Entry, sweep, swept
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import CannotAnswer, Want, want
+from hullcheck.verdict import Object
 
 __all__ = ["files_of", "layers_of"]
 
@@ -60,7 +61,7 @@ class _Walk:
     :param broken: layer -> why it was not seen whole.
     """
 
-    layers: Mapping[tuple[str, str], list[str] | Unknown]
+    layers: Mapping[tuple[Object, str], list[str] | Unknown]
     entries: Mapping[str, list[Entry]]
     broken: Mapping[str, str]
 
@@ -89,12 +90,12 @@ def files_of(image: Image) -> list[Stored]:
     return _merged(layers, found.entries, hidden)
 
 
-def _key(image: Image) -> tuple[str, str]:
-    return str(image.store.object), image.id
+def _key(image: Image) -> tuple[Object, str]:
+    return image.store.object, image.id
 
 
 def _walk(host: Host) -> _Walk:
-    known: dict[tuple[str, str], list[str] | Unknown] = {}
+    known: dict[tuple[Object, str], list[str] | Unknown] = {}
     images = [each for each in get(host, "image") if isinstance(each, Image)]
     # Those in use first, then the newest; the order is the same whenever the stores are.
     images.sort(key=lambda each: (each.created or UNDATED, each.id), reverse=True)

@@ -42,6 +42,10 @@ _PATTERNS = (
         rb"(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,8})"
         rb"(?P<secret>(?:[^\s\"'\\\0]++|\\++(?![\"']))++)"
     )),
+    (b"chpasswd", re.compile(
+        rb"(?P<kept>[ \t\"'][a-z_][\w.-]{0,32}:)(?P<secret>(?!\$)[^\s\"'\\|\0]{1,256})"
+        rb"(?=\\{0,7}[\"']?[ \t]{0,8}\|[^\n|;]{0,64}chpasswd)"
+    )),
     (b"bearer", re.compile(
         rb"(?i)(?P<kept>\bbearer[ \t]{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"
     )),
@@ -57,10 +61,6 @@ _COMMANDS = (
         rb"(?P<kept>[ \t]-p[ \t=]{0,8}\\{0,7}[\"']?)"
         rb"(?P<secret>(?!\$|\d{1,5}\b)[^\s\"'\\\0-][^\s\"'\\\0]{0,512})"
     )) for program in (b" login ", b"sshpass ")),
-    (b"echo", re.compile(
-        rb"(?P<kept>[ \t\"'][a-z_][\w.-]{0,32}:)(?P<secret>(?!\$)[^\s\"'\\|\0]{1,256})"
-        rb"(?=\\{0,7}[\"']?[ \t]{0,8}\|[^\n|;]{0,64}chpasswd)"
-    )),
 )  # fmt: skip
 """Programs, and the option after them, on the same line, that is followed by a secret."""
 

@@ -17,6 +17,7 @@ from checks.build.test_image_files import (
     test_image_setuid as image_setuid,
 )
 from hullcheck.control import Unknown, control_of
+from hullcheck.facts import image_layers
 from hullcheck.facts.image_layers import _above_want, files_of
 from hullcheck.facts.image_stores.docker import DockerImages
 from hullcheck.facts.images import Image
@@ -341,3 +342,24 @@ def test_an_image_that_came_later_is_unknown():
     late = image_of(SimpleNamespace(host=host, object=Object("engine", "x")), name="late")
     with pytest.raises(Unknown):
         files_of(late)
+
+
+def test_one_walk_that_does_not_end_spoils_only_its_own_images(monkeypatch):
+    """Of images in use and of new ones first; one that is big is walked apart."""
+    monkeypatch.setattr(image_layers, "TOGETHER", 1)
+    monkeypatch.setattr(image_layers, "WALKS", 9)
+    roots = {"used": "/s/1", "new": "/s/2", "old": "/s/3", "big": "/s/4"}
+    created = {"used": "2019", "new": "2026", "old": "2020", "big": "2026"}
+    images = [
+        {"name": name, "layers": (root,), "running": name == "used",
+         "Created": f"{created[name]}-01-01T00:00:00Z", "Size": 2 * 10**9 if name == "big" else 9}
+        for name, root in roots.items()
+    ]  # fmt: skip
+    seconds = 150 // 4
+    ends = {"/s/1": END, "/s/2": END, "/s/3": "end 124\n//\n", "/s/4": END[:3]}
+    host = host_of(END, *images, answers={
+        sweep([root], TEST, seconds).command: end for root, end in ends.items()
+    })  # fmt: skip
+    found = judge(control_of(image_setuid), host, Site("h", Policy())).findings
+    told = {each.object.name: str(each.status) for each in found}
+    assert told == {"used:1": "pass", "new:1": "pass", "old:1": "unknown", "big:1": "unknown"}

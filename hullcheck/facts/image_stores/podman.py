@@ -70,7 +70,7 @@ class PodmanImages:
         self.object = Object("engine", f"podman ({owner})", place.roots.graphroot)
 
     def __str__(self) -> str:
-        return f"the store of podman ({self.owner})"
+        return f"podman ({self.owner}), {self.place.roots.graphroot}"
 
     @fact
     def listings(self) -> list[Listing]:
