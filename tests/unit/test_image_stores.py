@@ -242,6 +242,7 @@ LABELS = (
     "containerd.io/distribution.source.quay.io=acme/app,acme/other,x=y"
 )
 NAMES = f"""= namespace k8s.io
+= images
 REF                  TYPE                                    DIGEST    SIZE     PLATFORMS   LABELS
 quay.io/acme/app:1   application/vnd.oci.image.index.v1+json {INDEX} 21.0 KiB linux/amd64 -
 {CONFIG} application/vnd.oci.image.index.v1+json {INDEX} 21.0 KiB linux/amd64 x=y
@@ -297,7 +298,8 @@ def test_a_container_of_containerd_runs_what_lies_below_it():
 
 
 @pytest.mark.parametrize(("names", "blobs", "complaint"), [
-    ("= end\n", BLOBS, "ctr: permission denied"), ("", BLOBS, ""), (NAMES[:200], BLOBS, ""),
+    ("= end\n", BLOBS, "ctr: permission denied"), ("= broken\n= end\n", BLOBS, ""), ("", BLOBS, ""),
+    (NAMES[:200], BLOBS, ""),
     (NAMES.replace("= end", "= broken\n= end"), BLOBS, "x"), (NAMES, {}, ""),
     (NAMES, {INDEX: BLOBS[INDEX]}, ""), (NAMES, BLOBS | {CONFIG: {}}, ""),
     (NAMES, BLOBS | {INDEX: {"manifests": [{"digest": MANIFEST}] * 2}}, ""),

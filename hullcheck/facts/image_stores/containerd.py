@@ -45,16 +45,23 @@ _DENIED = re.compile("permission denied", re.IGNORECASE)
 
 def names_want(address: str) -> Want:
     """Return the want for what each namespace calls its images, where it had them from, and who
-    uses them. ``= none``: there is no client, or it is not root's."""
+    uses them. ``= none``: there is no client, or it is not root's; ``= broken``: one question
+    had no answer."""
     client = f'timeout 15 "$p" --address {shlex.quote(address)}'
+    told = " && ".join(
+        f't=$({client} -n "$n" {what}) && echo "= {part}" && {{ printf "%s\\n" "$t"{only}; :; }}'
+        for part, what, only in (
+            ("images", "images ls", ""),
+            ("users", "containers ls", ""),
+            ("snapshots", "snapshots ls", " | grep -w Active"),
+            ("content", "content ls", " | grep -F distribution.source"),
+        )
+    )
     return want(
         'p=$(command -v ctr) && [ "$(stat -L -c %u "$p")" = 0 ] || p=; '
         f'if [ -z "$p" ]; then echo "= none"; elif l=$({client} namespaces ls -q); then '
-        'for n in $l; do echo "= namespace $n"; '
-        f'{client} -n "$n" images ls && echo "= users" && {client} -n "$n" containers ls && '
-        f'echo "= snapshots" && {{ {client} -n "$n" snapshots ls | grep -w Active; :; }} && '
-        f'echo "= content" && {{ {client} -n "$n" content ls | grep -F distribution.source; :; }} '
-        f"|| echo '= broken'; done; fi; echo '{END}'",
+        f'for n in $l; do echo "= namespace $n"; {{ {told}; }} || echo "= broken"; done; '
+        f"else echo '= broken'; fi; echo '{END}'",
         seconds=60,
     )
 
