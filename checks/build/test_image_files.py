@@ -1,9 +1,11 @@
 """What lies in images that should not."""
 
+import re
+
 from hullcheck.control import NotApplicable, control, expect
 from hullcheck.facts.image_layers import files_of
 from hullcheck.facts.images import Image
-from hullcheck.facts.suspects import PROGRAMS, SETUID
+from hullcheck.facts.suspects import PROGRAMS, SECOND_ROOT, SETUID
 from hullcheck.inventory.policy import Policy
 
 
@@ -39,7 +41,9 @@ def test_image_secrets(image: Image) -> None:
     """An image is copied to every registry and host, and its layers can be unpacked by anybody
     who pulls it. A file that a later layer deletes is still in the layer that brought it. Only
     paths and sizes leave the host, never what is in a file."""
-    secrets = [each for each in files_of(image) if each.kind not in (SETUID, *PROGRAMS)]
+    secrets = [
+        each for each in files_of(image) if each.kind not in (SETUID, SECOND_ROOT, *PROGRAMS)
+    ]
     gone = ", deleted or replaced later"
     found = [
         f"{each} ({each.kind}, {each.size} bytes{gone if each.deleted else ''})" for each in secrets
@@ -67,3 +71,29 @@ def test_image_packages(image: Image, policy: Policy) -> None:
         if not allowed & {each.kind, each.path, each.path.rpartition("/")[2]}
     ]
     expect(sorted(found), equals=[], what="programs that serve an intruder")
+
+
+@control(
+    title="Images of services name a user other than root",
+    severity="medium",
+    fix="End the Dockerfile with USER 10001:10001 (a number, which nobody can give root's rights "
+    "in /etc/passwd), after the last step that needs root.",
+)
+def test_image_user(image: Image) -> None:
+    """What an image says of its user counts on every host on which nobody says otherwise. Without
+    it the service is root, one flaw of the kernel or one careless mount away from the host. Bases
+    and tools, from which no container was made here, may leave it open."""
+    if not image.containers:
+        raise NotApplicable("no container was made from it")
+    user = str(image.config("User", "")).partition(":")[0].strip()
+    root = user in ("", "root") or _is_zero(user)
+    expect("root" if root else "another", equals="another", what=f"the user it names ({user!r})")
+    if not root and not re.fullmatch("[0-9]+", user):
+        others = [str(each) for each in files_of(image)
+                  if each.kind == SECOND_ROOT and not each.deleted]  # fmt: skip
+        expect(others, equals=[], what="account files in which a name other than root is root")
+
+
+def _is_zero(user: str) -> bool:
+    """Whether an engine takes a text for the number 0, as Go's Atoi does."""
+    return re.fullmatch(r"[+-]?0+", user) is not None

@@ -42,18 +42,19 @@ def test_approved_origin(image: Image, policy: Policy) -> None:
     fix="Build on an approved base, label the image with org.opencontainers.image.base.name, and "
     "list the base in the policy's base_images.",
 )
-def test_approved_base(image: Image, images: list[Image], policy: Policy) -> None:
+def test_approved_base(image: Image, policy: Policy) -> None:
     """Most of what is in an image comes with its base. Which it is can be seen where the base is
     on this host too, as both begin with the same layers; else the image's own label tells, which
     is worth as much as the word of whoever built it."""
     allowed = policy.registries if policy.base_images is None else policy.base_images
-    seen = [each for each in bases(image, images) if origins(each)]
+    below = bases(image, image.siblings)
+    seen = [each for each in below if origins(each)]
     claim = claimed_base(image)
     if allowed is None:
         shown = {"bases": [str(each) for each in seen], "by its label": claim,
                  "comes from": origins(image)}  # fmt: skip
         raise Manual("see that it is built on a base to be trusted", shown)
-    good = [each for each in (image, *bases(image, images)) if trusted(each, allowed)]
+    good = [each for each in (image, *below) if trusted(each, allowed)]
     if good or (claim and approved(claim, allowed)):
         name = str(good[0]) if good else claim
         expect(name, equals=name, what="what it comes from or is built on, which is approved")

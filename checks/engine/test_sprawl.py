@@ -5,7 +5,7 @@ from typing import Any
 
 from hullcheck.control import Unknown, control, expect
 from hullcheck.facts.docker import DockerEngine
-from hullcheck.facts.images import UNDATED, Image, moment
+from hullcheck.facts.images import UNDATED, ImageStore, moment
 from hullcheck.inventory.policy import Policy
 
 NAMED = 20
@@ -15,13 +15,13 @@ NAMED = 20
 @control(
     title="Images do not pile up on an engine",
     severity="low",
-    fix="Remove what no container uses (docker image prune, or -a for all), and let a timer do so; "
-    "the policy's maximum_unused_images says how many may stay.",
+    fix="Remove what no container uses (docker or podman image prune, or -a for all), and let a "
+    "timer do so; the policy's maximum_unused_images says how many may stay.",
 )
-def test_image_sprawl(docker: DockerEngine, images: list[Image], policy: Policy) -> None:
+def test_image_sprawl(image_store: ImageStore, policy: Policy) -> None:
     """Every image that lies about can be started by mistake, with all flaws it had when it was
     fetched; a replaced one without a name, most of all. They fill the disk besides."""
-    unused = [each for each in images if each.engine is docker and not each.containers]
+    unused = [each for each in image_store.images if not each.containers]
     nameless = [each for each in unused if not each.tags and not each.digests]
     what = f"images that no container uses ({len(nameless)} of them replaced and without a name)"
     if not expect(len(unused), at_most=policy.maximum_unused_images, what=what):

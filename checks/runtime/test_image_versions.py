@@ -4,6 +4,7 @@ import re
 
 from hullcheck.control import Unknown, control, expect
 from hullcheck.facts.containers import Container
+from hullcheck.facts.image_stores import made_from
 from hullcheck.facts.images import Image, parse_reference
 
 ID = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
@@ -15,14 +16,13 @@ ID = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
     fix="Create the container anew from the image's current version (docker compose up -d, or "
     "stop, rm and run); remove the image it ran before.",
 )
-def test_image_current(container: Container, images: list[Image]) -> None:
+def test_image_current(container: Container) -> None:
     """A container keeps the image it was created from. When the tag has been pulled or built
     again, the fixes are on the host and the container runs without them; when the image has lost
     its name, nobody will ever look for a newer one."""
     container.need_running()
-    container.need_docker("image")
-    own = [each for each in images if each.engine is container.docker]
-    asked, number = str(container.config("Image", "")), str(container.inspect.get("Image") or "")
+    made = made_from(container)
+    asked, number, own = made.asked, made.number, made.images
     if not asked or not number:
         raise Unknown("the engine does not tell its image")
     used = next((each for each in own if _made(container, each)), None)
@@ -46,17 +46,16 @@ def test_image_current(container: Container, images: list[Image]) -> None:
     fix="Run NAME:TAG@sha256:… (docker inspect shows it in RepoDigests), or let the orchestrator "
     "resolve tags to digests.",
 )
-def test_pinned_image(container: Container, images: list[Image]) -> None:
+def test_pinned_image(container: Container) -> None:
     """Docker has retired its signed tags (Docker Content Trust), and a client's setting was never
     to be seen from the host. What can be seen is what they were for: a container that names its
     image by a digest runs exactly what was once verified, whatever becomes of the tag; signed tags
     were resolved to a digest in the same way."""
     container.need_running()
-    container.need_docker("image")
-    asked, number = str(container.config("Image", "")), str(container.inspect.get("Image") or "")
+    made = made_from(container)
+    asked, number, own = made.asked, made.number, made.images
     if not asked:
         raise Unknown("the engine does not tell its image")
-    own = [each for each in images if each.engine is container.docker]
     pinned = bool(parse_reference(asked).digest) or _is_id(asked, number, own)
     expect("a digest" if pinned else f"a tag, {asked}", equals="a digest", what="its image's name")
 

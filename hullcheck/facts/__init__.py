@@ -37,7 +37,7 @@ from hullcheck.facts import (  # noqa: F401
     files,
     floors,
     homes,
-    images,
+    image_stores,
     integrity,
     interfaces,
     jenkins,

@@ -104,8 +104,8 @@ class Containerd(TomlDaemon):
     @property
     def address(self) -> str:
         """Where its API listens, as told."""
-        told = self.told("/run/containerd/containerd.sock", "grpc", "address").value
-        return self.flag("address", "a") or str(told)
+        said = self.flag("address", "a")
+        return said or str(self.told("/run/containerd/containerd.sock", "grpc", "address").value)
 
     @property
     def directories(self) -> tuple[str, str]:

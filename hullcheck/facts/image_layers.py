@@ -1,36 +1,47 @@
 """What lies in the layers of images, read from the engine's store; nothing of an image is run.
 
-All layers of all images are walked once, in one bounded command. What a later layer deletes or
-replaces (overlayfs, kernel Documentation/filesystems/overlayfs.rst: a character device 0:0, or
-anything else of that name) is told apart in a second one.
+All layers of all images are walked once, some at a time, those of images in use and of new ones
+first: one image that is too big spoils those that are looked at together with it, and no other.
+What a later layer deletes or replaces (overlayfs, kernel Documentation/filesystems/overlayfs.rst: a
+character device 0:0, or anything else of that name) is told apart in a second command.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import posixpath
-import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from testinfra.host import Host
 
-from hullcheck.control import NotApplicable, Unknown
-from hullcheck.facts.containers import Container
-from hullcheck.facts.images import Image
-from hullcheck.facts.overlays import lower_directories
+from hullcheck.control import Unknown
+from hullcheck.facts.images import UNDATED, Image
 from hullcheck.facts.registry import get
 from hullcheck.facts.suspects import TEST, Stored, classified
-from hullcheck.facts.tree_sweep import END, Entry, sweep, swept
+from hullcheck.facts.tree_sweep import END, SECONDS, Entry, sweep, swept
 from hullcheck.transport.backend import session_of
-from hullcheck.transport.want import Want, want
+from hullcheck.transport.want import CannotAnswer, Want, want
+from hullcheck.verdict import Object
 
 __all__ = ["files_of", "layers_of"]
 
 MOST = 300_000
 """Names that are looked for in later layers; images of a host have some thousands."""
+
+BIG = 1_000_000_000
+"""Bytes of an image whose layers are walked apart from others'."""
+
+TOGETHER = 40
+"""Layers that one command walks, or more, so that there are not more than :data:`WALKS` such."""
+
+WALKS, ALONE = 30, 20
+"""How many walks there are at most, and how many more of images that are big."""
+
+ALTOGETHER = 150
+"""Seconds that all walks may take, unless there are so many that each has but :data:`LEAST`."""
+
+LEAST = 10
 
 
 def layers_of(image: Image) -> list[str]:
@@ -38,68 +49,7 @@ def layers_of(image: Image) -> list[str]:
 
     :raises Unknown: its storage driver keeps them in another way, or does not tell.
     """
-    if not image.layers:
-        return []
-    driver = image.inspect.get("GraphDriver") or {}
-    name = str(driver.get("Name") or image.engine.info.get("Driver") or "that is not told")
-    if name == "overlay2":
-        data = driver.get("Data") or {}
-        found = [str(data.get("UpperDir") or ""), *str(data.get("LowerDir") or "").split(":")]
-        found = [each for each in found if each]
-    elif name == "vfs":
-        found = _cached(image)
-    elif name == "overlayfs":
-        found = _mounted(image)
-    else:
-        raise Unknown(f"it lies in the storage driver {name}, whose layers are not looked into")
-    if len(found) != len(image.layers) or not all(each.startswith("/") for each in found):
-        raise Unknown(f"the engine tells where {len(found)} of its {len(image.layers)} layers lie")
-    return [image.engine.seen(posixpath.normpath(each)) for each in found]
-
-
-def _mounted(image: Image) -> list[str]:
-    """Return the directories of an image in containerd's store, which does not tell them: those
-    that a container of it has mounted. Docker puts a layer of its own above them.
-
-    :raises Unknown: none of its containers runs, or they do not tell.
-    """
-    ids = {str(each.get("Id")) for each in image.containers}
-    for container in get(image.host, "container"):
-        if not isinstance(container, Container) or container.id not in ids or not container.running:
-            continue
-        try:
-            roots = [each for each in container.mounts if each.target == "/"]
-        except (NotApplicable, Unknown):
-            continue
-        if roots and roots[0].fstype == "overlay":
-            found = lower_directories(roots[0])
-            return found[1:] if len(found) == len(image.layers) + 1 else found
-    raise Unknown("it lies in containerd's store, which tells only the layers of what runs")
-
-
-def _cached(image: Image) -> list[str]:
-    """Return the directories of the vfs driver, each of which holds all layers up to its own."""
-    ids = [answer.text for answer in session_of(image.host).ask(*_cache_wants(image))]
-    if not all(re.fullmatch("[0-9a-f]{64}", each) for each in ids):
-        raise Unknown("where its layers lie cannot be read; needs root")
-    return [f"{image.engine.root_dir}/vfs/dir/{each}" for each in ids]
-
-
-def _cache_wants(image: Image) -> list[Want]:
-    """Return what asks under which names the vfs driver keeps the layers, the uppermost first.
-
-    The engine files them by chain id (OCI image specification, config.md, Layer ChainID).
-    """
-    base, chain, chains = f"{image.engine.root_dir}/image/vfs/layerdb/sha256", "", []
-    for digest in image.layers:
-        sum_ = hashlib.sha256(f"{chain} {digest}".encode()).hexdigest()
-        chain = f"sha256:{sum_}" if chain else digest
-        chains.append(chain.removeprefix("sha256:"))
-    paths = [image.engine.seen(f"{base}/{each}/cache-id") for each in reversed(chains)]
-    return [want("head -c 65 -- %s", each, meaning=(0, 1)) for each in paths]
-
-
-# What is in them.
+    return image.store.directories(image) if image.layers else []
 
 
 @dataclass(frozen=True)
@@ -111,7 +61,7 @@ class _Walk:
     :param broken: layer -> why it was not seen whole.
     """
 
-    layers: Mapping[tuple[str, str], list[str] | Unknown]
+    layers: Mapping[tuple[Object, str], list[str] | Unknown]
     entries: Mapping[str, list[Entry]]
     broken: Mapping[str, str]
 
@@ -132,34 +82,65 @@ def files_of(image: Image) -> list[Stored]:
         return []
     if "/vfs/dir/" in layers[0]:
         return _whole(layers, found.entries)
-    hidden = session_of(image.host).recall(("layers", "above"), lambda: _above(image.host, found))
+    hidden, many = session_of(image.host).recall(
+        ("layers", "above"), lambda: _above(image.host, found)
+    )
+    if many.intersection(layers):
+        raise Unknown("there is more in the layers of images than can be compared")
     return _merged(layers, found.entries, hidden)
 
 
-def _key(image: Image) -> tuple[str, str]:
-    return image.engine.address, image.id
+def _key(image: Image) -> tuple[Object, str]:
+    return image.store.object, image.id
 
 
 def _walk(host: Host) -> _Walk:
-    known: dict[tuple[str, str], list[str] | Unknown] = {}
+    known: dict[tuple[Object, str], list[str] | Unknown] = {}
     images = [each for each in get(host, "image") if isinstance(each, Image)]
+    # Those in use first, then the newest; the order is the same whenever the stores are.
+    images.sort(key=lambda each: (each.created or UNDATED, each.id), reverse=True)
+    images.sort(key=lambda each: not each.containers)
     for image in images:
-        if (image.inspect.get("GraphDriver") or {}).get("Name") == "vfs":
-            with contextlib.suppress(Unknown):  # It is raised again where it counts.
-                session_of(host).foresee(*_cache_wants(image))
+        session_of(host).foresee(*image.store.wants(image))
+    small: list[str] = []
+    alone: list[list[str]] = []
+    taken: set[str] = set()
     for image in images:
         try:
-            known[_key(image)] = layers_of(image)
-        except Unknown as reason:
-            known[_key(image)] = reason
-    roots = sorted({each for found in known.values() if isinstance(found, list) for each in found})
+            known[_key(image)] = found = layers_of(image)
+        except (CannotAnswer, Unknown) as reason:
+            known[_key(image)] = Unknown(str(reason))
+            continue
+        fresh = [each for each in found if each not in taken]
+        taken.update(fresh)
+        if (image.inspect.get("Size") or 0) > BIG and len(alone) < ALONE:
+            alone.append(fresh)
+        else:
+            small += fresh
+    size = max(TOGETHER, -(-len(small) // WALKS))
+    groups = [small[at : at + size] for at in range(0, len(small), size)]
+    return _Walk(known, *_entries(host, [each for each in (*groups, *alone) if each]))
+
+
+def _entries(
+    host: Host, groups: Sequence[list[str]]
+) -> tuple[dict[str, list[Entry]], dict[str, str]]:
+    """Return what is in layers, and which could not be seen whole and why."""
     entries: dict[str, list[Entry]] = {}
-    if not roots:
-        return _Walk(known, entries, {})
-    told, broken = swept(session_of(host).ask(sweep(roots, TEST))[0], roots)
-    for entry in told:
-        entries.setdefault(entry.root, []).append(entry)
-    return _Walk(known, entries, broken)
+    broken: dict[str, str] = {}
+    seconds = min(SECONDS, max(LEAST, ALTOGETHER // max(1, len(groups))))
+    groups = [sorted(each) for each in groups]
+    answers = session_of(host).ask(*(sweep(each, TEST, seconds) for each in groups))
+    for roots, answer in zip(groups, answers, strict=True):
+        try:
+            told, hidden = swept(answer, frozenset(roots))
+        except (CannotAnswer, Unknown) as reason:
+            broken |= dict.fromkeys(roots, str(reason))
+            continue
+        broken |= hidden
+        for entry in told:
+            entries.setdefault(entry.root, []).append(entry)
+    return entries, broken
 
 
 def _merged(
@@ -191,8 +172,9 @@ def _ancestors(path: str) -> list[str]:
     return found
 
 
-def _above(host: Host, walk: _Walk) -> frozenset[tuple[str, str]]:
-    """Return (layer, path) of whatever lies in a layer in place of a file of one below it.
+def _above(host: Host, walk: _Walk) -> tuple[frozenset[tuple[str, str]], frozenset[str]]:
+    """Return (layer, path) of whatever lies in a layer in place of a file of one below it; and the
+    layers with so much in them that it was not looked for.
 
     In place of a directory only what is none counts. Not seen: that a directory was deleted and
     made anew in one layer (overlayfs calls it opaque); what it had held counts as still there.
@@ -204,20 +186,26 @@ def _above(host: Host, walk: _Walk) -> frozenset[tuple[str, str]]:
         for number, layer in enumerate(layers):
             if "/vfs/dir/" not in layer:
                 over.setdefault(layer, set()).update(layers[:number])
-    groups = []
-    for layer, uppers in sorted(over.items()):
+    groups: dict[str, tuple[list[str], list[str]]] = {}
+    names, many = 0, set()
+    for layer, uppers in over.items():
         paths = {each.path for each in classified(walk.entries.get(layer, ()))}
-        if uppers and paths:
-            groups.append((sorted(uppers), sorted(paths)))
+        if not uppers or not paths:
+            continue
+        names += len(uppers) * len(paths)
+        if names > MOST:
+            many.add(layer)
+            names -= len(uppers) * len(paths)
+        else:
+            groups[layer] = sorted(uppers), sorted(paths)
     if not groups:
-        return frozenset()
-    if sum(len(uppers) * len(paths) for uppers, paths in groups) > MOST:
-        raise Unknown("there is more in the layers of images than can be compared")
-    *records, rest = session_of(host).ask(_above_want(groups))[0].text.split(END)
+        return frozenset(), frozenset(many)
+    wanted = _above_want([groups[layer] for layer in sorted(groups)])
+    *records, rest = session_of(host).ask(wanted)[0].text.split(END)
     if not records or records.pop() != "end" or rest:
         raise Unknown("what the layers of images hide of each other was not told whole")
     pairs = (record.rpartition("//") for record in records)
-    return frozenset((layer, f"/{path}") for layer, _, path in pairs)
+    return frozenset((layer, f"/{path}") for layer, _, path in pairs), frozenset(many)
 
 
 def _above_want(groups: Iterable[tuple[list[str], list[str]]]) -> Want:

@@ -1,25 +1,20 @@
-"""Images of Docker engines: what each is made of, how it was made, and who uses it."""
+"""Images in the local stores of engines: what each is made of, how it was made, and who uses it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
-from hullcheck.facts.registry import Unseen, fact, get, provide, provide_each
-from hullcheck.transport.backend import session_of
+from hullcheck.facts.registry import fact
+from hullcheck.transport.want import Want
 from hullcheck.verdict import Object
 
-if TYPE_CHECKING:
-    from hullcheck.facts.docker.engine import DockerEngine
-
-__all__ = [
-    "UNDATED", "Image", "Reference", "Step", "image", "images", "moment", "parse_reference",
-]  # fmt: skip
+__all__ = ["UNDATED", "Image", "ImageStore", "Reference", "Step", "moment", "parse_reference"]
 
 HUB = "docker.io"
 UNDATED = datetime(1980, 1, 3, tzinfo=UTC)
@@ -86,27 +81,73 @@ def moment(text: str) -> datetime | None:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)) if found.year > 1 else None
 
 
-class Image:
-    """An image that an engine keeps.
+class ImageStore(Protocol):
+    """Where an engine keeps images: one of Docker's, of Podman's, a namespace of containerd's."""
 
-    :param inspect: the engine's description of it.
+    host: Host
+
+    @property
+    def object(self) -> Object:
+        """How a finding names it."""
+        ...
+
+    @property
+    def images(self) -> list[Image]:
+        """All images in it. :raises Unknown: it cannot be read."""
+        ...
+
+    @property
+    def orphans(self) -> Sequence[Mapping[str, Any]]:
+        """The containers that were made from an image which it has no more, in Docker's words."""
+        ...
+
+    def history(self, image: Image) -> list[Step]:
+        """How one was made. :raises Unknown: it is not told."""
+        ...
+
+    def directories(self, image: Image) -> list[str]:
+        """Where its layers lie on the host, the uppermost first.
+
+        :raises Unknown: they lie in another way, or it is not told.
+        """
+        ...
+
+    def wants(self, image: Image) -> Sequence[Want]:
+        """What :meth:`directories` will ask, as far as it is known before."""
+        ...
+
+    def runs(self, container: Mapping[str, Any]) -> bool:
+        """Whether a container of one of its images runs. :raises Unknown: it is not told."""
+        ...
+
+
+class Image:
+    """An image in a store.
+
+    :param inspect: its description, in the words of Docker's ``inspect``; what another store
+        tells is translated.
     :param containers: the descriptions of the containers, in any state, that were made from it.
+    :param unnamed: why its names are not known; empty if they are.
+    :param doubt: why its configuration is not known; empty if it is.
     """
 
     def __init__(
         self,
         host: Host,
-        engine: DockerEngine,
+        store: ImageStore,
         inspect: Mapping[str, Any],
         containers: Sequence[Mapping[str, Any]],
-        ids: Sequence[str] = (),
+        *,
+        unnamed: str = "",
+        doubt: str = "the engine tells no configuration of it",
     ) -> None:
         self.host = host
-        self.engine = engine
+        self.store = store
         self.inspect = inspect
         self.containers = list(containers)
         self.id = str(inspect["Id"])
-        self._ids = ids or [self.id]
+        self._unnamed = unnamed
+        self._doubt = doubt
 
     @property
     def object(self) -> Object:
@@ -119,6 +160,8 @@ class Image:
     def name(self) -> str:
         """Its first tag; else the repository it was pulled from; else its short id."""
         short = self.id.removeprefix("sha256:")[:12]
+        if self._unnamed:
+            return short
         if self.tags or not self.digests:
             return next(iter(self.tags), short)
         repository, _, digest = self.digests[0].partition("@")
@@ -126,31 +169,41 @@ class Image:
 
     @property
     def tags(self) -> list[str]:
-        """Its names with a tag, as the engine writes them: ``busybox:1``."""
-        return [each for each in self.inspect.get("RepoTags") or [] if "<none>" not in each]
+        """Its names with a tag, as the engine writes them: ``busybox:1``.
+
+        :raises Unknown: nobody could be asked for names.
+        """
+        return self._names("RepoTags")
 
     @property
     def digests(self) -> list[str]:
         """Its names with a digest, ``busybox@sha256:…``: of where it was pulled from or pushed to.
 
-        With the containerd image store every tag has one.
+        With Docker's containerd image store every tag has one.
+
+        :raises Unknown: as above.
         """
-        return [each for each in self.inspect.get("RepoDigests") or [] if "<none>" not in each]
+        return self._names("RepoDigests")
+
+    def _names(self, kind: str) -> list[str]:
+        if self._unnamed:
+            raise Unknown(self._unnamed)
+        return [each for each in self.inspect.get(kind) or [] if "<none>" not in each]
 
     def config(self, name: str, default: Any = None) -> Any:
         """Return a value of its configuration, which containers inherit.
 
-        :raises Unknown: the engine has none, as of an image for another platform only.
+        :raises Unknown: the store has none, as of an image for another platform only.
         """
         whole = self.inspect.get("Config")
         if not isinstance(whole, dict):
-            raise Unknown("the engine tells no configuration of it")
+            raise Unknown(self._doubt)
         value = whole.get(name)
         return default if value is None else value
 
     @property
     def labels(self) -> dict[str, str]:
-        """Its labels. :raises Unknown: the engine tells no configuration."""
+        """Its labels. :raises Unknown: its configuration is not known."""
         found: dict[str, str] = self.config("Labels", {})
         return found
 
@@ -172,66 +225,14 @@ class Image:
         :raises NotApplicable: it was removed while it was looked at.
         :raises Unknown: the engine does not tell.
         """
-        told = self.engine.api.history(self.id, self._ids)
-        return [_step(each) for each in reversed(told)]
+        return self.store.history(self)
+
+    @property
+    def siblings(self) -> list[Image]:
+        """All images of the same store, itself among them."""
+        return self.store.images
 
     @property
     def running(self) -> bool:
-        """Whether a container made from it runs."""
-        return any((each.get("State") or {}).get("Running") for each in self.containers)
-
-
-def _step(told: Mapping[str, Any]) -> Step:
-    """Return a step as the API tells it, or the client with --human=false."""
-    try:
-        size = int(told.get("Size") or 0)
-    except ValueError:
-        raise Unknown(f"a step of its history has the size {told.get('Size')!r}") from None
-    return Step(str(told.get("CreatedBy") or ""), str(told.get("Comment") or ""), size)
-
-
-@provide
-def images(host: Host) -> list[Image]:
-    """All images at once. :raises Unknown: those of an engine cannot be seen."""
-    found: list[Image | Unseen] = get(host, "image")
-    for each in found:
-        if isinstance(each, Unseen):
-            raise Unknown(each.reason)
-    return [each for each in found if isinstance(each, Image)]
-
-
-@provide_each
-def image(host: Host) -> list[Image | Unseen]:
-    """Every image of every Docker engine; what is only kept to build faster is none.
-
-    :raises NotApplicable: there is no engine.
-    """
-    engines: list[DockerEngine] = get(host, "docker")
-    wants = [(each.api.containers_want(), each.api.images_want()) for each in engines]
-    session_of(host).foresee(*(want for pair in wants for want in pair))
-    found: list[Image | Unseen] = []
-    for engine in engines:
-        try:
-            found += images_of(host, engine)
-        except Unknown as reason:
-            found.append(Unseen(Object("image", f"(any of {engine})"), str(reason)))
-    return found
-
-
-def images_of(host: Host, engine: DockerEngine) -> list[Image]:
-    """Return an engine's images. :raises Unknown: it does not tell them."""
-    users: dict[str, list[Mapping[str, Any]]] = {}
-    for each in engine.containers():
-        users.setdefault(str(each.get("Image") or ""), []).append(each)
-    described = {str(each["Id"]): each for each in engine.images()}
-    # One that has children and no name is not listed, and may be run all the same.
-    asked = sorted(set(users) - {""} - set(described))
-    further = engine.further_images(asked)
-    if len(further) == len(asked):
-        # The id of a manifest leads to the index that it is in.
-        for number, each in zip(asked, further, strict=True):
-            if number != each["Id"]:
-                users.setdefault(str(each["Id"]), []).extend(users[number])
-    described |= {str(each["Id"]): each for each in further}
-    ids = sorted(described)
-    return [Image(host, engine, each, users.get(key, ()), ids) for key, each in described.items()]
+        """Whether a container made from it runs. :raises Unknown: it is not told."""
+        return any(self.store.runs(each) for each in self.containers)

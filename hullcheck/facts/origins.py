@@ -42,11 +42,11 @@ def _place(entry: str) -> str:
 
 
 def bases(image: Image, others: Iterable[Image]) -> list[Image]:
-    """Return the images of the same engine that an image is visibly built on: all their layers
+    """Return the images of the same store that an image is visibly built on: all their layers
     are its lowest; the nearest first."""
     found = [
         each for each in others
-        if each.engine is image.engine and 0 < len(each.layers) < len(image.layers)
+        if each.store is image.store and 0 < len(each.layers) < len(image.layers)
         and image.layers[: len(each.layers)] == each.layers
     ]  # fmt: skip
     return sorted(found, key=lambda each: -len(each.layers))

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from hullcheck.facts.tree_sweep import Entry, path_test
 
-__all__ = ["PROGRAMS", "SETUID", "TEST", "Stored", "classified", "gains"]
+__all__ = ["PROGRAMS", "SECOND_ROOT", "SETUID", "TEST", "Stored", "classified", "gains"]
 
 SETUID = "setuid program"
+SECOND_ROOT = "account of root's number"
+"""A name other than root that is root all the same: no secret, but it makes a USER worthless."""
 
 # Read by find as well as by Python: no operator beyond . [ ] * and |.
 PROGRAMS = {
@@ -38,15 +40,21 @@ CREDENTIALS = {
         "[.]aws/credentials|[.]boto|[.]s3cfg|[.]databrickscfg|application_default_credentials[.]json"
         "|[.]config/gcloud/credentials[.]db|[.]config/gcloud/access_tokens[.]db"
         "|[.]azure/accessTokens[.]json|[.]azure/msal_token_cache[.][a-z]*"
-        "|[.]azure/service_principal_entries[.]json|[.]oci/config"
+        "|[.]azure/service_principal_entries[.]json|[.]oci/config|[.]config/doctl/config[.]yaml"
+        "|[.]pulumi/credentials[.]json|[.]terraform[.]d/credentials[.]tfrc[.]json|[.]cf/config[.]json"
     ),
-    "credentials of a cluster": "[.]kube/config",
-    "stored password": "[.]git-credentials|[.]pgpass|[.]vault-token|[.]htpasswd|[^/]*[.]kdbx",
+    "credentials of a cluster": "[.]kube/config|etc/kubernetes/[^/]*[.]conf",
+    "stored password": (
+        "[.]git-credentials|[.]config/git/credentials|[.]pgpass|[.]vault-token|[.]htpasswd"
+        "|[^/]*[.]kdbx|[.]mylogin[.]cnf|[.]config/rclone/rclone[.]conf|[.]smbcredentials"
+    ),
     "credentials of a registry": (
         "[.]cargo/credentials|[.]cargo/credentials[.]toml|[.]gem/credentials|[.]config/gh/hosts[.]yml"
+        "|[.]ivy2/[.]credentials|[.]sbt/[.]credentials|[.]config/hub|[.]config/glab-cli/config[.]yml"
     ),
     "host key": "ssh_host_[a-z0-9]*_key",
-    "state of an infrastructure": "terraform[.]tfstate",
+    "store of keys": "[^/]*[.]pfx|[^/]*[.]p12",
+    "state of an infrastructure": "terraform[.]tfstate|terraform[.]tfstate[.]backup",
 }
 """What a file is that is a secret by its name."""
 
@@ -55,7 +63,7 @@ _SECRET = (
     "\\|private_*key\\|signing_*key\\|encryption_*key\\)[^=: >]*[=: >] *[^ =:>]"
     "\\|://[^/@ ]*:[^/@ ]*@"
 )
-HOLDING = {
+HOLDING = {  # [x] keeps a pattern from looking like a secret itself, which would be cut out.
     "private key": (
         "id_[^/.]*|identity|[^/]*[.]pem|[^/]*[.]key|[^/]*[.]asc|[^/]*account[^/]*[.]json"
         "|[^/]*key[^/]*[.]json|[^/]*credentials[^/]*[.]json|[^/]*firebase[^/]*[.]json",
@@ -63,13 +71,24 @@ HOLDING = {
     ),
     "file with passwords or tokens": (
         "[.]env|[.]env[.][^/]*|[.]npmrc|[.]yarnrc[.]yml|[.]pypirc|pip[.]conf|[.]netrc|_netrc"
-        "|[.]docker/config[.]json|[.]dockercfg|[.]m2/settings[.]xml|[.]my[.]cnf|auth[.]json",
+        "|[.]docker/config[.]json|[.]dockercfg|[.]m2/settings[.]xml|[.]my[.]cnf|auth[.]json"
+        "|[.]gradle/gradle[.]properties|[.]bundle/config|[.]terraformrc|[^/]*[.]tfvars"
+        "|[.]nuget/NuGet/NuGet[.]Config|client_secret[^/]*[.]json|[.]condarc|[.]bash_history",
         _SECRET,
+    ),
+    "credentials in a kubeconfig": (
+        "[^/]*kubeconfig|[^/]*kubeconfig[.]ya*ml|etc/rancher/k3s/k3s[.]yaml",
+        "client-key-dat[a]: *[^ ]\\|^ *toke[n]: *[^ ]\\|^ *passwor[d]: *[^ ]",
     ),
     "git repository of a private origin": (
         "[.]git/config", "extraheader\\|url *= *[a-z+]*://[^/ ]*@\\|url *= *[^/ ]*@\\|url *= *ssh:",
     ),
     "password of an account": ("etc/shadow", "^[^:]*:[$]"),
+    "password of a group": ("etc/gshadow", "^[^:]*:[$]"),
+    SECOND_ROOT: (
+        "etc/passwd",
+        "^\\([^r:]\\|r[^o:]\\|ro[^o:]\\|roo[^t:]\\|root[^:]\\)[^:]*:[^:]*:0*:\\|^roo*:[^:]*:0*:",
+    ),
 }  # fmt: skip
 """What a file is by its name, if a line of it is as the second pattern says; the host reads it,
 and says no more than that."""

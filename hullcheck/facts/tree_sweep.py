@@ -42,11 +42,12 @@ class Entry:
         return stat.S_ISREG(self.mode)
 
 
-def sweep(roots: Sequence[str], test: str) -> Want:
+def sweep(roots: Sequence[str], test: str, seconds: int = SECONDS) -> Want:
     """Return a want for what is below some directories and passes a test of find.
 
     It is bounded in time and size, stays on the file system of each directory, and follows no link.
 
+    :param seconds: how long it may take.
     :raises ValueError: there is no directory; find would take the one it is in.
     """
     if not roots:
@@ -54,8 +55,8 @@ def sweep(roots: Sequence[str], test: str) -> Want:
     names = " ".join(map(shlex.quote, roots))
     look = f"find {names} -xdev {test} -exec stat -c '%f %i %s %u %g %n\n//' -- {{}} +"
     return want(
-        f"{{ timeout {SECONDS} {look}; printf 'end %s\\n//\\n' $?; }} | head -c {BYTES}",
-        seconds=SECONDS + 10,
+        f"{{ timeout {seconds} {look}; printf 'end %s\\n//\\n' $?; }} | head -c {BYTES}",
+        seconds=seconds + 10,
     )
 
 
@@ -69,7 +70,7 @@ def swept(answer: Answer, roots: Collection[str]) -> tuple[list[Entry], dict[str
     if code is None or rest:
         raise Unknown(f"there is more to look at than {BYTES} bytes can tell, or find broke off")
     if code[1] == "124":
-        raise Unknown(f"what there is could not be looked at within {SECONDS} s")
+        raise Unknown(f"not all of it could be looked at within {answer.want.seconds - 10:.0f} s")
     broken: dict[str, str] = {}
     for line in answer.evidence.stderr.decode("utf-8", "surrogateescape").splitlines():
         about = [root for root in roots if root in line]

@@ -42,11 +42,29 @@ _PATTERNS = (
         rb"(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,8})"
         rb"(?P<secret>(?:[^\s\"'\\\0]++|\\++(?![\"']))++)"
     )),
+    (b"chpasswd", re.compile(
+        rb"(?P<kept>[ \t\"'][a-z_][\w.-]{0,32}:)(?P<secret>(?!\$)[^\s\"'\\|\0]{1,256})"
+        rb"(?=\\{0,7}[\"']?[ \t]{0,8}\|[^\n|;]{0,64}chpasswd)"
+    )),
     (b"bearer", re.compile(
         rb"(?i)(?P<kept>\bbearer[ \t]{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"
     )),
 )  # fmt: skip
 """What secrets stand in, and the small letters without which a pattern fits nothing."""
+
+_COMMANDS = (
+    (b"curl", re.compile(
+        rb"(?P<kept>[ \t](?:-[a-zA-Z#]{0,16}[uU]|--(?:proxy-)?user)[ \t=]{0,8}\\{0,7}[\"']?"
+        rb"[^\s:\"'\\$\0-][^\s:\"'\\\0]{0,128}:)(?P<secret>(?!\$)[^\s\"'\\\0]{1,512})"
+    )),
+    *((program, re.compile(
+        rb"(?P<kept>[ \t]-p[ \t=]{0,8}\\{0,7}[\"']?)"
+        rb"(?P<secret>(?!\$|\d{1,5}\b)[^\s\"'\\\0-][^\s\"'\\\0]{0,512})"
+    )) for program in (b" login ", b"sshpass ")),
+)  # fmt: skip
+"""Programs, and the option after them, on the same line, that is followed by a secret."""
+
+_NEAR = 512
 
 _SHAPES = re.compile(
     rb"(?<![A-Za-z0-9_-])(?P<kept>)(?P<secret>"
@@ -95,7 +113,8 @@ _WORD, _LISTED, _QUERY = (
 _LINE = re.compile(rb"[^\n\r\0]*+")
 _BARE = re.compile(rb"[^\n\r\0\"'\\]*+(?:\\++(?![\"'])[^\n\r\0\"'\\]*+)*+")
 _IN_DOUBLE = re.compile(rb"[^\"\\\n\0]*+(?:\\[^\n\0][^\"\\\n\0]*+)*+")
-_JSON_LINE = re.compile(rb"[ \t]*+[\[{\"]")
+_JSON_LINE = re.compile(rb"(?:/[^\s:\"]++:)?[ \t]*+[\[{\"]")
+"""A line of JSON; grep may have written the name of its file before it."""
 
 _CAMEL = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_WORD = re.compile(rb"PASSW|PASSPHRASE|SECRET|CREDENTIAL|APIKEY|TOKEN\d*$|^PASS$")
@@ -195,6 +214,9 @@ class Redactor:
         for telling, pattern in _PATTERNS:
             if telling in low:
                 data = pattern.sub(self._replaced, data)
+        for program, pattern in _COMMANDS:
+            if program in low:
+                data = pattern.sub(functools.partial(self._given, program), data)
         if any(each in low for each in _KEYWORDS):
             data = self._named(data)
         for telling_ones, pattern in ((_SHAPED, _SHAPES), (_HASHED, _HASHES)):
@@ -211,6 +233,12 @@ class Redactor:
         if PLACEHOLDER.fullmatch(secret) or _REFERENCE.fullmatch(secret):
             return found[0]
         return found["kept"] + self._mark(secret) + found[0][len(found["kept"]) + len(secret) :]
+
+    def _given(self, program: bytes, found: re.Match[bytes]) -> bytes:
+        """Replace what a program is given, if it stands before it on the line."""
+        before = found.string[max(0, found.start() - _NEAR) : found.start() + 1]
+        line = before[before.rfind(b"\n") + 1 :]
+        return self._replaced(found) if program in line else found[0]
 
     def _around(self, pattern: re.Pattern[bytes], data: bytes) -> bytes:
         """Replace everywhere but in what has been replaced before."""

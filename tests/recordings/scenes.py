@@ -150,7 +150,7 @@ def sound(name: str) -> Iterator[SystemdHost]:
         host.run("ip link add hcrec0 type bridge && ip addr add 10.214.0.1/24 dev hcrec0")
         try:
             host.restart(SOUND_CONFIG, ["-H", "tcp://127.0.0.1:23790"])
-            host.engine.load_image()
+            host.engine.load_image("busybox:1", "USER 10001:10001")
             host.start("web", *SOUND, "--network=none", "--health-interval=1h")
             host.docker("create", "--name=next", *SOUND, "--network=none", "busybox:1")
             kernel(host, HARDENED, MITIGATED, BOOT)

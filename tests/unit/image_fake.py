@@ -93,6 +93,8 @@ def image_host(
     host = host_with(replies | dict(answers or {}))
     engine = DockerEngine(host, ADDRESS, 50, client, ("/run/docker.sock",), (), True)
     session_of(host).recall(("provider", "docker"), lambda: [engine])
+    for kind in ("podman_images", "containerd_images"):
+        session_of(host).recall(("provider", kind), list)
     return host
 
 

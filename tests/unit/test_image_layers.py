@@ -17,7 +17,9 @@ from checks.build.test_image_files import (
     test_image_setuid as image_setuid,
 )
 from hullcheck.control import Unknown, control_of
+from hullcheck.facts import image_layers
 from hullcheck.facts.image_layers import _above_want, files_of
+from hullcheck.facts.image_stores.docker import DockerImages
 from hullcheck.facts.images import Image
 from hullcheck.facts.suspects import TEST
 from hullcheck.facts.tree_sweep import Entry, sweep, swept
@@ -25,6 +27,7 @@ from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from hullcheck.transport import session_of, want
 from hullcheck.transport.redact import Redactor
+from hullcheck.verdict import Object
 from tests.unit.container_fake import APP
 from tests.unit.container_fake import running as one_running
 from tests.unit.fake import host_with
@@ -48,7 +51,7 @@ def image_of(engine, name="app", layers=(HIGH, LOW), driver="overlay2", running=
         },
     } | more  # fmt: skip
     users = [{"State": {"Running": running}}]
-    return Image(engine.host, engine, described, users)
+    return Image(engine.host, DockerImages(engine), described, users)
 
 
 def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err="", groups=None):
@@ -61,11 +64,16 @@ def host_of(found, *images, above="end\n//\n", answers=None, exit_code=0, err=""
         **(answers or {}),
     })  # fmt: skip
     engine = SimpleNamespace(
-        host=host, address="unix:///x", root_dir="/var/lib/docker", info={}, seen=lambda path: path
+        host=host,
+        object=Object("engine", "x"),
+        root_dir="/var/lib/docker",
+        info={},
+        seen=lambda path: path,
     )
     made = [image_of(engine, **each) for each in images]
     seen = session_of(host)
-    seen.recall(("provider", "container"), list)
+    for each in ("container", "containerd"):
+        seen.recall(("provider", each), list)
     seen.recall(("provider", "image"), lambda: [seen.ask(want("inspect")), made][1])
     return host
 
@@ -251,7 +259,10 @@ def test_layers_in_containerds_store_are_those_that_a_container_has_mounted(lowe
         _above_want([([f"{SNAPSHOTS}/2/fs"], ["/bin/su"])]).command: "end\n//\n",
     })  # fmt: skip
     engine = SimpleNamespace(
-        host=fake, address="x", info={"Driver": "overlayfs"}, seen=lambda path: path
+        host=fake,
+        object=Object("engine", "x"),
+        info={"Driver": "overlayfs"},
+        seen=lambda path: path,
     )
     image = image_of(engine, GraphDriver=None)
     image.containers = [{"Id": APP}]
@@ -322,8 +333,33 @@ def test_redaction_cannot_swallow_a_record():
         assert re.match(r"/a/", entries[0].path)
 
 
+def test_the_question_itself_looks_like_no_secret():
+    assert Redactor(b"salt").clean(TEST.encode()).decode() == TEST
+
+
 def test_an_image_that_came_later_is_unknown():
     host = host_of(END, ONE)
-    late = image_of(SimpleNamespace(host=host, address="unix:///x"), name="late")
+    late = image_of(SimpleNamespace(host=host, object=Object("engine", "x")), name="late")
     with pytest.raises(Unknown):
         files_of(late)
+
+
+def test_one_walk_that_does_not_end_spoils_only_its_own_images(monkeypatch):
+    """Of images in use and of new ones first; one that is big is walked apart."""
+    monkeypatch.setattr(image_layers, "TOGETHER", 1)
+    monkeypatch.setattr(image_layers, "WALKS", 9)
+    roots = {"used": "/s/1", "new": "/s/2", "old": "/s/3", "big": "/s/4"}
+    created = {"used": "2019", "new": "2026", "old": "2020", "big": "2026"}
+    images = [
+        {"name": name, "layers": (root,), "running": name == "used",
+         "Created": f"{created[name]}-01-01T00:00:00Z", "Size": 2 * 10**9 if name == "big" else 9}
+        for name, root in roots.items()
+    ]  # fmt: skip
+    seconds = 150 // 4
+    ends = {"/s/1": END, "/s/2": END, "/s/3": "end 124\n//\n", "/s/4": END[:3]}
+    host = host_of(END, *images, answers={
+        sweep([root], TEST, seconds).command: end for root, end in ends.items()
+    })  # fmt: skip
+    found = judge(control_of(image_setuid), host, Site("h", Policy())).findings
+    told = {each.object.name: str(each.status) for each in found}
+    assert told == {"used:1": "pass", "new:1": "pass", "old:1": "unknown", "big:1": "unknown"}

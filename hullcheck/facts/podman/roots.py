@@ -18,7 +18,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts.accounts import Accounts, User
 from hullcheck.facts.podman.places import ROOT_STORE, USER_CONFIG, USER_STORE, Places
 
-__all__ = ["ROOT_RUN", "Roots", "parse_toml", "roots", "roots_of"]
+__all__ = ["ROOT_RUN", "Roots", "libraries", "parse_toml", "roots", "roots_of"]
 
 ROOT_RUN = "/run/containers/storage"
 SYSTEM_FILES = ("/etc/containers/storage.conf", "/usr/share/containers/storage.conf")
@@ -119,3 +119,24 @@ def _below(home: str, path: str) -> str:
 
 def _run(user: User) -> str:
     return ROOT_RUN if user.uid == 0 else f"/run/user/{user.uid}/containers"
+
+
+def libraries(places: Places, where: Roots) -> tuple[str, ...]:
+    """Return the further stores from which a store's user has images read: the one that images
+    are kept in apart from containers (``imagestore``), and the additional ones.
+
+    :raises Unknown: a storage.conf cannot be read, or names no absolute path.
+    """
+    user = User(f"uid {where.uid}", where.uid, where.uid, "$" if where.uid else "/root", "")
+    table = _storage(places, next((each for each in SYSTEM_FILES if each in places.files), ""))
+    if where.uid:
+        own = [path for path in places.files if path.endswith(f"/{USER_CONFIG}/storage.conf")]
+        homes = [path for path in own if places.owners.get(path) == where.uid]
+        table = _storage(places, homes[0]) if homes else table
+    options = table.get("options")
+    options = options if isinstance(options, dict) else {}
+    more = options.get("additionalimagestores")
+    more = more if isinstance(more, list) else []
+    found = [table.get("imagestore"), options.get("imagestore"), *more]
+    named = (each for each in found if isinstance(each, str) and each)
+    return tuple(dict.fromkeys(_absolute(each, user) for each in named))

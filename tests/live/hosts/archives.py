@@ -34,18 +34,29 @@ def archive(
 ) -> bytes:
     """Return an image: steps are of its history (``created_by``, ``empty_layer`` …), of which as
     many are not empty as there are layers; config are values of its configuration."""
+    text, name = documents(layers, steps, created=created, **config)
+    paths = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = [{"Config": name, "RepoTags": list(tags), "Layers": paths}]
+    files = {name: text, **dict(zip(paths, layers, strict=True)),
+             "manifest.json": json.dumps(manifest).encode()}  # fmt: skip
+    return gzip.compress(layer(files), 1)
+
+
+def documents(
+    layers: Sequence[bytes],
+    steps: Sequence[Step],
+    *,
+    created: str = "2026-11-20T10:00:00Z",
+    **config: Any,
+) -> tuple[bytes, str]:
+    """Return an image's configuration, and the name of its file in an archive."""
     whole = {
         "architecture": "amd64", "os": "linux", "created": created, "config": config,
         "rootfs": {"type": "layers", "diff_ids": [_digest(each) for each in layers]},
         "history": [{"created": created, **step} for step in steps],
     }  # fmt: skip
     text = json.dumps(whole).encode()
-    name = f"{hashlib.sha256(text).hexdigest()}.json"
-    paths = [f"{number}/layer.tar" for number in range(len(layers))]
-    manifest = [{"Config": name, "RepoTags": list(tags), "Layers": paths}]
-    files = {name: text, **dict(zip(paths, layers, strict=True)),
-             "manifest.json": json.dumps(manifest).encode()}  # fmt: skip
-    return gzip.compress(layer(files), 1)
+    return text, f"{hashlib.sha256(text).hexdigest()}.json"
 
 
 def _digest(content: bytes) -> str:
