@@ -128,7 +128,8 @@ _HARMLESS_END = frozenset(
     b"METHOD HEADER PLUGIN PLUGINS STDIN REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
 )
 _HARMLESS_VALUE = frozenset(
-    b"true false yes no y n m on off null none nil enabled disabled | > |- >- |+ >+".split()
+    b"true false yes no y n m on off null none nil enabled disabled | > |- >- |+ >+ read write "
+    b"inherit".split()
 )
 _PATH = re.compile(
     rb"(?:file://)?/(?:etc|run|var|usr|opt|home|root|srv|tmp|mnt|data|app|secrets?|certs?|vault|proc"
@@ -145,7 +146,15 @@ _NSSWITCH = re.compile(
     rb"%s(?:[ \t]++(?:%s|\[[!A-Za-z=]*+\])(?=[ \t]|\Z))*+[ \t]*+" % (_TABLES, _TABLES)
 )
 """Where nsswitch.conf(5) finds the table called passwd."""
-_REFERENCE = re.compile(rb"\$\{[A-Za-z_]\w*\}")
+_REFERENCE = re.compile(
+    rb"\$\{[A-Za-z_]\w*(?::?\?[^}\"'\n]*+|:?-)?\}|\$\([A-Za-z_][\w.]*\)"
+    rb"|\$[A-Z][A-Z_]++|\$[a-z_]*(?:token|password|passwd|secret|pass|pwd|key)"
+    rb"|(?:\$?\{\{[^'\"{}\n]*+\}\}[ :/@._-]*+)++|\$\{\{|(?:\$\(|`)[A-Za-z_./-]*+"
+)
+"""What a shell, a compose file or a pipeline puts in its place when it runs, or computes; of what
+has spaces, the first word. A dollar that begins a password is most often followed by a digit too."""
+_ENV = re.compile(rb"(?i)(?:\A|[\s:])ENV[ \t]{1,4}\Z")
+"""Before a name of Dockerfile's ``ENV NAME value``."""
 
 
 _TELLING_NOTHING = frozenset(["root", "docker", "admin", "user", "sudo", "password", "test"])
@@ -270,7 +279,8 @@ class Redactor:
             position = rest.end() if rest else keyword.end()
             name = data[start:position]
             after = _AFTER_NAME.match(data, position)
-            if not after or not looks_secret(name) or not _fits(name, after):
+            before = data[max(0, start - 8) : start]
+            if not after or not looks_secret(name) or not _fits(name, after, before):
                 continue
             if after["bare"] and _LITERAL.match(data, after.end()):
                 continue
@@ -304,8 +314,10 @@ def _known(secret: bytes) -> bytes:
     return rb"(?<![\w.-])%s(?![\w.-])" % pattern
 
 
-def _fits(name: bytes, after: re.Match[bytes]) -> bool:
+def _fits(name: bytes, after: re.Match[bytes], before: bytes) -> bool:
     """Tell whether what follows a name can be its value: a flag's, only after a flag."""
+    if after["space"] and _ENV.search(before):
+        return True
     return name.startswith(b"-") or not (after["argument"] or after["space"])
 
 
@@ -347,7 +359,7 @@ def _value(data: bytes, start: int, after: re.Match[bytes], bounds: _Bounds) -> 
 def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> re.Pattern[bytes]:
     """Return how far a value without quotes reaches, by what stands before its name."""
     if after["space"]:
-        return _LINE if after["space"] == b"\0" else _WORD
+        return _LINE if after["space"] == b"\0" or _ENV.search(before) else _WORD
     if before.endswith(b"\0") or (not start and b"\0" in data):
         return _LINE
     line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
