@@ -14,11 +14,12 @@ from hullcheck.facts.images import Image
 from hullcheck.facts.recipes import Instruction
 from hullcheck.transport.redact import PLACEHOLDER, Redactor
 
-__all__ = ["names_of_secrets"]
+__all__ = ["names_in_text", "names_of_secrets"]
 
 _NAME = re.compile(r"([\w.-]+)[\"']?\s*[=:\s]\s*\\?[\"']?\Z", re.ASCII)
 _REDACTOR = Redactor(b"only names are told")
-_CUT = re.compile(PLACEHOLDER.pattern.decode())
+_CUT = re.compile(PLACEHOLDER.pattern.decode() + r"|\bredacted:\d+:[0-9a-f]{12}\b")
+"""Without its brackets it stands in YAML, where these would begin a list."""
 
 
 def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
@@ -42,11 +43,15 @@ def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
 
 
 def _in_text(made: Instruction) -> Iterator[str]:
-    """Yield what stands before each secret of an instruction, or what instruction it is."""
-    text = _cut(made.text)
+    return names_in_text(made.text, f"a {made.keyword or 'RUN'}")
+
+
+def names_in_text(written: str, otherwise: str) -> Iterator[str]:
+    """Yield what stands before each secret of a text; if nothing does, something else."""
+    text = _cut(written)
     for cut in _CUT.finditer(text):
         name = _NAME.search(text[max(0, cut.start() - 100) : cut.start()])
-        yield name[1].lstrip("-") if name else f"a {made.keyword or 'RUN'}"
+        yield name[1].lstrip("-") if name else otherwise
 
 
 def _cut(text: str) -> str:

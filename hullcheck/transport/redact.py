@@ -151,8 +151,8 @@ _REFERENCE = re.compile(
     rb"|\$[A-Z][A-Z_]++|\$[a-z_]*(?:token|password|passwd|secret|pass|pwd|key)"
     rb"|(?:\$?\{\{[^'\"{}\n]*+\}\}[ :/@._-]*+)++|\$\{\{|(?:\$\(|`)[A-Za-z_./-]*+"
 )
-"""What a shell, a compose file or a pipeline puts in its place when it runs, or computes; of what
-has spaces, the first word. A dollar that begins a password is most often followed by a digit too."""
+"""What a shell, a compose file or a pipeline puts something in the place of, or computes; of what
+has spaces, the first word. With a digit in it, what begins with a dollar may be a password."""
 _ENV = re.compile(rb"(?i)(?:\A|[\s:])ENV[ \t]{1,4}\Z")
 """Before a name of Dockerfile's ``ENV NAME value``."""
 
