@@ -26,7 +26,7 @@ PRIVATE = re.compile(
 def test_build_context(dockerfile: Dockerfile) -> None:
     """COPY . takes whatever lies in the folder on that day: the .env and keys of whoever builds,
     and in .git every version of every file, with a runner's token in its config. The image shows
-    them to all who can pull it. In stages that do not become the image, what is there now counts."""
+    them to all who can pull it. Of other stages only what lies there now counts."""
     recipe = dockerfile.recipe
     last = {id(stage) for stage in recipe.chain(recipe.stages[-1])}
     whole = [(stage, line) for stage in recipe.stages for line in stage.lines if _takes_all(line)]

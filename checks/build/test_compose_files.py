@@ -24,8 +24,10 @@ SOCKETS = re.compile(
 OPEN = re.compile(
     r"(?:seccomp|apparmor|systempaths)[:=]unconfined|label[:=]disable|no-new-privileges[:=]false"
 )
-CAPABILITIES = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH",
-                          "BPF", "PERFMON", "SYS_BOOT"})  # fmt: skip
+CAPABILITIES = frozenset({
+    "ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF",
+    "PERFMON", "SYS_BOOT",
+})  # fmt: skip
 NAMESPACES = ("pid", "ipc", "network_mode", "userns_mode", "uts", "cgroup")
 
 
@@ -92,8 +94,8 @@ def test_compose_image_version(compose_file: ComposeFile) -> None:
     title="Compose files pin images by digest",
     severity="medium",
     level=2,
-    fix="Write the digest after the tag in the compose file (image: nginx:1.27.3@sha256:…), and let "
-    "Renovate or Dependabot raise both.",
+    fix="Write the digest after the tag in the compose file (image: nginx:1.27.3@sha256:…), and "
+    "let Renovate or Dependabot raise both.",
 )
 def test_compose_image_digest(compose_file: ComposeFile) -> None:
     """Whoever can push to a repository can give an old tag a new content, and the next pull brings

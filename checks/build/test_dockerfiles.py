@@ -126,7 +126,7 @@ def test_dockerfile_frontend(dockerfile: Dockerfile, policy: Policy) -> None:
 def test_dockerfile_secrets(dockerfile: Dockerfile, policy: Policy) -> None:
     """A variable of an image is read by whoever can pull it; an argument of a build stays in its
     history, its provenance and its cache; and the file goes to everybody who sees the source. An
-    argument that is called like a secret counts without a value too: it is there to be given one."""
+    argument that is called like a secret counts without a value too: it is made to be given e."""
     found: list[str] = []
     for line in dockerfile.all_lines():
         if line.keyword in ("ARG", "ENV", "LABEL"):

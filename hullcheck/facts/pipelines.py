@@ -6,6 +6,7 @@ same), GitLab, Azure, Buildkite, Drone, Woodpecker, Bitbucket, CircleCI, Tekton 
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +21,12 @@ from hullcheck.facts.dockerfile import Base
 from hullcheck.facts.dockerfiles import unseen_places
 from hullcheck.facts.foreign_yaml import MOST, at, documents, items, keys, text, texts
 from hullcheck.facts.groovy import Literal, literals
-from hullcheck.facts.registry import Unseen, get, provide_each
+from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.inventory.document import Node
 from hullcheck.inventory.policy import Policy
 from hullcheck.verdict import Object
 
-__all__ = ["GITHUB", "Pipeline", "Script", "pipeline"]
+__all__ = ["GITHUB", "Pipeline", "Script", "pipeline", "pipelines"]
 
 GITHUB = ("github", "gitea", "forgejo")
 
@@ -34,7 +35,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for kind, pattern in (
         *((each, rf"\.{each}/workflows/[^/]+\.ya?ml") for each in GITHUB),
         ("action", r"action\.ya?ml"),
-        ("gitlab", r"(?:[^/]*gitlab-ci[^/]*\.ya?ml|\.gitlab/(?:.*/)?ci/.*\.ya?ml|ci/[^/]+\.gitlab\.ya?ml)"),
+        ("gitlab", r"[^/]*gitlab-ci[^/]*\.ya?ml"),
         ("azure", r"azure-pipelines[^/]*\.ya?ml"),
         ("buildkite", r"\.buildkite/[^/]*pipeline[^/]*\.ya?ml"),
         ("drone", r"\.drone\.ya?ml"),
@@ -166,9 +167,9 @@ class Pipeline:
         if self.kind in GITHUB:
             if key == "container" and len(place.path) == 3:
                 yield node if text(node) else at(node, "image") or node
-            elif key == "image" and ("services" in place.path):
-                yield node
-            elif key == "uses" and text(node).startswith("docker://"):
+            elif (key == "image" and ("services" in place.path)) or (
+                key == "uses" and text(node).startswith("docker://")
+            ):
                 yield node
         elif self.kind == "action":
             if key == "image" and place.path[0] == "runs" and text(node).startswith("docker://"):
@@ -176,9 +177,9 @@ class Pipeline:
         elif self.kind == "azure":
             if key == "image" and "containers" in place.path:
                 yield node
-        elif key == "image" and last != ("*",):
-            yield node if text(node) else at(node, "name") or node
-        elif self.kind == "gitlab" and key == "services" and last == ("*",):
+        elif (key == "image" and last != ("*",)) or (
+            self.kind == "gitlab" and key == "services" and last == ("*",)
+        ):
             yield node if text(node) else at(node, "name") or node
 
     @cached_property
@@ -235,4 +236,38 @@ def pipeline(host: Host, policy: Policy) -> list[Pipeline | Unseen]:
                 found.append(Pipeline(path, kind, project, tuple(documents(content, path))))
         except Unknown as reason:
             found.append(Unseen(Object("pipeline", path), f"{path}: {reason}"))
-    return [*found, *unseen_places(files, "pipeline")]
+    return [*found, *_locals(found, files), *unseen_places(files, "pipeline")]
+
+
+def _locals(known: list[Pipeline | Unseen], files: BuildFiles) -> Iterator[Pipeline | Unseen]:
+    """Yield the files that GitLab's pipelines include from their own checkout, by other names."""
+    waiting = [each for each in known if isinstance(each, Pipeline) and each.kind == "gitlab"]
+    seen = {each.object.name for each in known}
+    while waiting:
+        now = waiting.pop()
+        for place in now.places:
+            name = text(place.node)
+            own = place.key == "local" or (place.key == "include" and "://" not in name)
+            if place.path[:1] != ("include",) or not own or not name:
+                continue
+            wanted = f"{now.project}/{name.lstrip('/')}"
+            matching = fnmatch.filter(files.texts, wanted) if "*" in name else [wanted]
+            for path in (each for each in matching if each not in seen):
+                seen.add(path)
+                try:
+                    content = files.text(path)
+                    if content is None:
+                        why = f"{now} includes it (line {place.node.line}), and it was not read"
+                        raise Unknown(why)
+                    made = Pipeline(path, "gitlab", now.project, tuple(documents(content, path)))
+                except Unknown as reason:
+                    yield Unseen(Object("pipeline", path), f"{path}: {reason}")
+                    continue
+                waiting.append(made)
+                yield made
+
+
+@provide
+def pipelines(host: Host, policy: Policy) -> list[Pipeline]:
+    """All of them that can be read, for what they do together."""
+    return [each for each in get(host, "pipeline", policy) if isinstance(each, Pipeline)]

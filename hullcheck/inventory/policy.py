@@ -78,6 +78,7 @@ class Policy:
     :param sboms: whether each image in use must have a bill of materials.
     :param builders: ids of what may build images, as provenance names it, or how they begin up to
         a slash or an @; whoever names one asks that each image in use has provenance.
+    :param action_owners: owners whose actions pipelines may use by tag; others' by commit only.
     :param maximum_unused_images: how many images may lie on an engine that no container uses.
     :param maximum_stopped_containers: how many containers may lie on an engine and not run.
     :param maximum_stopped_age: days after which a container that does not run is forgotten.
@@ -159,6 +160,7 @@ class Policy:
     accepted_flaws: tuple[str, ...] = ()
     sboms: bool | None = None
     builders: tuple[str, ...] | None = None
+    action_owners: tuple[str, ...] = ("actions", "github")
     maximum_unused_images: int = 20
     maximum_stopped_containers: int = 10
     maximum_stopped_age: int = 30
