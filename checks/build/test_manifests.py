@@ -9,8 +9,8 @@ from hullcheck.facts.manifests import Manifest
 @control(
     title="Projects settle the versions of what they need in a lock file",
     severity="medium",
-    fix="Commit the lock file of the project's package manager (package-lock.json, uv.lock, go.sum, "
-    "Cargo.lock …) and install by it (npm ci, uv sync --frozen), or pin requirements with ==.",
+    fix="Commit the lock file of the project's package manager (package-lock.json, uv.lock, go.sum "
+    "…) and install by it (npm ci, uv sync --frozen), or pin requirements with ==.",
 )
 def test_lock_files(manifest: Manifest) -> None:
     """Without a lock file each build takes the newest version of everything that is needed, also of

@@ -31,10 +31,13 @@ NAMED = re.compile(
 )
 OTHERS = re.compile(
     r".*(?:ignore|\.(?:j2|jinja2?|tmpl|tpl|erb|ejs|in|template|mustache|hbs|md|rst|txt|orig|bak|swp"
-    r"|py|rb|sh|go|js|ts|json|ya?ml|lock|sig|asc)|~)",
+    r"|py|rb|sh|go|js|ts|json|ya?ml|lock|sig|asc|gz|vim|html)|~)",
     re.IGNORECASE,
 )
 """What is called so and is no Dockerfile: templates of one, and files about one."""
+
+FRAGMENT = re.compile(r"^\s*FROM\s|syntax\s*=", re.IGNORECASE | re.MULTILINE)
+"""Without a FROM, or a frontend of its own, a file cannot be built: others are made of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,9 @@ def dockerfile(host: Host, policy: Policy) -> list[Dockerfile | Unseen]:
         if OTHERS.fullmatch(posixpath.basename(path)):
             continue
         try:
-            found.append(Dockerfile(path, parse_dockerfile(files.text(path) or ""), files))
+            text = files.text(path) or ""
+            if FRAGMENT.search(text):
+                found.append(Dockerfile(path, parse_dockerfile(text), files))
         except (NoDockerfile, Unknown) as reason:
             found.append(Unseen(Object("dockerfile", path), f"{path}: {reason}"))
     return [*found, *unseen_places(files, "dockerfile")]

@@ -50,6 +50,6 @@ def literals(text: str) -> list[Literal]:
             found.append(Literal(plain, number, tuple(words[-2:])))
         elif token["word"]:
             words.append(token["word"])
-        elif token["mark"] in ";{}":
+        elif token["mark"] and token["mark"] in ";{}":
             words.clear()
     return found

@@ -1,7 +1,8 @@
 """What projects say they need, and whether its versions are settled by a lock file beside it.
 
-Sources: docs.npmjs.com, pip.pypa.io (requirements file format), docs.astral.sh/uv, python-poetry.org,
-go.dev/ref/mod, doc.rust-lang.org/cargo (Cargo.lock), bundler.io, getcomposer.org.
+Sources: docs.npmjs.com, pip.pypa.io (requirements file format), docs.astral.sh/uv,
+python-poetry.org, go.dev/ref/mod, doc.rust-lang.org/cargo (Cargo.lock), bundler.io,
+getcomposer.org.
 """
 
 from __future__ import annotations
@@ -195,9 +196,7 @@ _RULES: Mapping[str, Callable[[Manifest], str]] = {
     "Cargo.toml": _cargo, "Gemfile": _gem, "composer.json": _composer, "Pipfile": _pipfile,
 }  # fmt: skip
 
-_SETTLED = re.compile(
-    r"(===?\s*[^\s*,]+(\s|;|$))|--hash=|@\s*\S*@[0-9a-f]{40}|#sha256=|#egg=.*--hash"
-)
+_SETTLED = re.compile(r"(===?\s*[^\s*,;]+\s*(\s|;|$))|--hash=|@[0-9a-f]{40}|#sha256=")
 
 
 def loose_requirements(text: str) -> tuple[list[str], list[str]]:

@@ -43,12 +43,11 @@ def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
 
 
 def _in_text(made: Instruction) -> Iterator[str]:
-    return names_in_text(made.text, f"a {made.keyword or 'RUN'}")
+    return names_in_text(_cut(made.text), f"a {made.keyword or 'RUN'}")
 
 
-def names_in_text(written: str, otherwise: str) -> Iterator[str]:
-    """Yield what stands before each secret of a text; if nothing does, something else."""
-    text = _cut(written)
+def names_in_text(text: str, otherwise: str) -> Iterator[str]:
+    """Yield what stands before each secret that was cut out of a text; if nothing, the other."""
     for cut in _CUT.finditer(text):
         name = _NAME.search(text[max(0, cut.start() - 100) : cut.start()])
         yield name[1].lstrip("-") if name else otherwise

@@ -97,7 +97,7 @@ _AFTER_NAME = re.compile(
     rb"|(?P<pair>\\*+\")\s*+,\s*+(?P=pair)value(?P=pair)\s*+:\s*+(?P=pair)"
     rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
     rb"|(?P<bare>\\*+[\"']:[ \t]++)(?![\s\"'\\\[{])"
-    rb"|(?P<line>\s*+\n\s*+value:[ \t]++)"
+    rb"|(?P<line>:?\s*+\n\s*+value:[ \t]++)"
     rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
     rb"|(?P<colon>:[ \t]++)"
     rb"|(?P<space>[ \t]++|\0)(?!-)"
@@ -105,10 +105,10 @@ _AFTER_NAME = re.compile(
 _LITERAL = re.compile(rb"(?i)(?:true|false|null|none|-?\d[\d.e+-]*+)\s*+(?:[,}\]]|\Z)")
 _QUOTE = re.compile(rb"\\*+[\"']")
 _QUOTE_BEFORE = re.compile(rb"\\*[\"']\Z")
-_WORD, _LISTED, _QUERY = (
+_WORD, _LISTED, _QUERY, _FLOW = (
     # A backslash belongs to the word, unless it belongs to a quote after it.
     re.compile(rb"[^\s\"'\0\\%s]*+(?:\\++(?![\"'])[^\s\"'\0\\%s]*+)*+" % (ends, ends))
-    for ends in (b"", b",", b"&")
+    for ends in (b"", b",", b"&", b",}")
 )
 _LINE = re.compile(rb"[^\n\r\0]*+")
 _BARE = re.compile(rb"[^\n\r\0\"'\\]*+(?:\\++(?![\"'])[^\n\r\0\"'\\]*+)*+")
@@ -365,6 +365,8 @@ def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> r
     line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
     if not line.strip(b" \t-"):
         return _LINE
+    if after["colon"] and before.rstrip(b" ")[-1:] in (b"{", b","):
+        return _FLOW
     if before.endswith(b","):
         return _LISTED
     return _QUERY if before.endswith((b"?", b"&")) else _WORD
