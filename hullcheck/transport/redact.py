@@ -97,7 +97,7 @@ _AFTER_NAME = re.compile(
     rb"|(?P<pair>\\*+\")\s*+,\s*+(?P=pair)value(?P=pair)\s*+:\s*+(?P=pair)"
     rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
     rb"|(?P<bare>\\*+[\"']:[ \t]++)(?![\s\"'\\\[{])"
-    rb"|(?P<line>:?\s*+\n\s*+value:[ \t]++)"
+    rb"|(?P<line>:?[ \t\r]*+\n\s*+value:[ \t]++)"
     rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
     rb"|(?P<colon>:[ \t]++)"
     rb"|(?P<space>[ \t]++|\0)(?!-)"

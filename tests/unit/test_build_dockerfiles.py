@@ -64,7 +64,7 @@ def test_a_backtick_may_escape() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\0\0", "RUN a", "FROM", "FROM a\nRNU b", "FROM a\nRUN <<X\nnever ends", "# escape=x\nFROM a",
+    ["", "\0\0", "RUN a", "FROM", "FROM a\nRNU b", "FROM a\nRUN <<X\nno end", "# escape=x\nFROM a",
      "FROM a\n" * 30_000, "{{ from }} a", "\udcff\udcfe"],
 )  # fmt: skip
 def test_damaged_text_is_no_dockerfile(text: str) -> None:
@@ -75,7 +75,7 @@ def test_damaged_text_is_no_dockerfile(text: str) -> None:
 def test_long_and_deep_text_is_read_in_time() -> None:
     for text in ("FROM a\nRUN " + "<<A " * 20_000, "FROM a\nENV " + "\\" * 200_000,
                  'FROM a\nCOPY ["' + "[" * 100_000, "FROM ${" * 20_000,
-                 "FROM a\nRUN " + "\\\n" * 15_000, 'FROM a\nENV A="' + "\\a" * 100_000):  # fmt: skip
+                 "FROM a\nRUN " + "\\\n" * 15_000, 'FROM a\nENV A="' + "\\a" * 99_999):  # fmt: skip
         with pytest.raises((NoDockerfile, AssertionError)):
             assert not parse_dockerfile(text)
 
@@ -109,8 +109,10 @@ FLIPS = [
      "FROM a\nRUN <<E\nset -e\ncurl -fsSL https://a.example/i | bash\nE\n"),
     ("dockerfile-verified", "FROM a\nRUN echo 'curl a | sh' >/readme\n",
      'FROM a\nRUN ["bash", "-c", "curl -k https://a.example"]\n'),
-    ("dockerfile-verified", "FROM a\nENV PIP_INDEX=x\n", "FROM a\nARG PIP_TRUSTED_HOST=pypi.example\n"),
-    ("dockerfile-verified", "FROM a\nRUN curl -o x https://a.example/x && echo d x | sha256sum -c && sh x\n",
+    ("dockerfile-verified", "FROM a\nENV PIP_INDEX=x\n",
+     "FROM a\nARG PIP_TRUSTED_HOST=pypi.example\n"),
+    ("dockerfile-verified",
+     "FROM a\nRUN curl -o x https://a.example/x && echo d x | sha256sum -c && sh x\n",
      "FROM a\nONBUILD RUN wget -O- http://a.example/x | sh\n"),
     ("dockerfile-add", f"FROM a\nADD --checksum=sha256:{'a' * 64} https://a.example/b /b\n",
      "FROM a\nADD https://a.example/b /b\n"),
@@ -149,7 +151,7 @@ def test_what_cannot_be_told_is_unknown(control: str, text: str, expected: str) 
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("Dockerfile", True), ("Dockerfile.alpine", True), ("web.Dockerfile", True), ("Dockerfile-x", True),
+    [("Dockerfile", True), ("w.Dockerfile", True), ("Dockerfile-x", True),
      ("Containerfile", True), ("Dockerfile.j2", False), ("Dockerfile.dockerignore", False)],
 )  # fmt: skip
 def test_which_files_are_dockerfiles(name: str, found: bool) -> None:
@@ -176,8 +178,8 @@ CONTEXT = "FROM a\nCOPY . /app\n"
         ({"Dockerfile": CONTEXT, ".dockerignore": "# x\n*\n!src\n"}, ("id_rsa",), "pass"),
         ({"Dockerfile": CONTEXT, ".dockerignore": "*\n!.env\n"}, (), "fail"),
         ({"Dockerfile": CONTEXT, ".dockerignore": ".git\n.env\n"}, ("certs/web.key",), "fail"),
-        ({"Dockerfile": CONTEXT, ".dockerignore": ".git\n.env*\n**/*.key\n"}, ("c/d/w.key",), "pass"),
-        ({"Dockerfile": CONTEXT, ".dockerignore": ".git\n.env*\n*.key\n"}, ("c/d/w.key",), "fail"),
+        ({"Dockerfile": CONTEXT, ".dockerignore": ".git\n.env*\n**/*.key\n"}, ("c/w.key",), "pass"),
+        ({"Dockerfile": CONTEXT, ".dockerignore": ".git\n.env*\n*.key\n"}, ("c/w.key",), "fail"),
         ({"Dockerfile": CONTEXT, ".dockerignore": ".git\n.env\n"}, (".env.example",), "pass"),
         ({"Dockerfile": CONTEXT, ".dockerignore": "*\n",
           "Dockerfile.dockerignore": "node_modules\n"}, (), "fail"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from hullcheck.facts.groovy import literals
@@ -60,31 +62,38 @@ HEAD = ("    - uses: actions/checkout@v4\n      with:\n"
 OWN = HEAD + "      if: github.event.pull_request.head.repo.full_name == github.repository\n"
 
 WORKFLOWS = [
-    ("pipeline-pinned-actions", workflow(USES.format(f"a/b@{SHA} # v1")), workflow(USES.format("a/b@v1"))),
+    ("pipeline-pinned-actions", workflow(USES.format(f"a/b@{SHA} # v1")),
+     workflow(USES.format("a/b@v1"))),
     ("pipeline-pinned-actions", workflow(USES.format("./.github/actions/x")),
      workflow(USES.format("docker://alpine:3"))),
     ("pipeline-pinned-actions", workflow(USES.format(f"docker://alpine{DIGEST}")),
      "on: push\njobs:\n  a:\n    uses: a/b/.github/workflows/c.yml@main\n"),
     ("pipeline-pinned-trusted-actions", workflow(USES.format(f"actions/checkout@{SHA}")),
      workflow(USES.format("actions/checkout@v4"))),
-    ("pipeline-foreign-code", workflow(HEAD, "pull_request"), workflow(HEAD, "pull_request_target")),
-    ("pipeline-foreign-code", workflow(OWN, "pull_request_target"), workflow(HEAD, "[workflow_run]")),
+    ("pipeline-foreign-code", workflow(HEAD, "pull_request"),
+     workflow(HEAD, "pull_request_target")),
+    ("pipeline-foreign-code", workflow(OWN, "pull_request_target"),
+     workflow(HEAD, "[workflow_run]")),
     ("pipeline-foreign-code", workflow(USES.format("actions/checkout@v4"), "pull_request_target"),
      workflow("    - run: gh pr checkout 1\n", "{pull_request_target: {types: [opened]}}")),
-    ("pipeline-injection", workflow("    - run: echo $T\n      env: {T: '${{ github.event.issue.title }}'}\n",
+    ("pipeline-injection",
+     workflow("    - run: echo $T\n      env: {T: '${{ github.event.issue.title }}'}\n",
                                     "issues"), workflow(TITLE, "issues")),
     ("pipeline-injection", workflow("    - run: echo ${{ github.event.issue.number }}\n", "issues"),
      workflow("    - uses: actions/github-script@v7\n      with:\n"
               "        script: x('${{ github.head_ref }}')\n", "pull_request_target")),
-    ("pipeline-injection", workflow("    - run: echo ${{ contains(github.event.issue.title, 'a') }}\n", "issues"),
+    ("pipeline-injection",
+     workflow("    - run: echo ${{ contains(github.event.issue.title, 'a') }}\n", "issues"),
      workflow("    - run: echo ${{ github.event.head_commit.message || 'x' }}\n")),
     ("pipeline-injection", workflow("    - run: echo ${{ github.head_ref }}\n", "pull_request"),
      workflow("    - run: echo ${{ github.head_ref }}\n", "[pull_request, pull_request_target]")),
     ("pipeline-permissions", workflow(TITLE), "on: push\njobs:\n  a:\n    steps: []\n"),
     ("pipeline-permissions", "on: workflow_call\njobs:\n  a:\n    steps: []\n",
      "on: push\npermissions: write-all\njobs:\n  a:\n    steps: []\n"),
-    ("pipeline-permissions", "on: push\njobs:\n  a:\n    permissions: {contents: read}\n    steps: []\n",
-     "on: push\npermissions: {}\njobs:\n  a:\n    uses: a/b/.github/workflows/c.yml@v1\n    secrets: inherit\n"),
+    ("pipeline-permissions",
+     "on: push\njobs:\n  a:\n    permissions: {contents: read}\n    steps: []\n",
+     "on: push\npermissions: {}\njobs:\n  a:\n    uses: a/b/.github/workflows/c.yml@v1\n"
+     "    secrets: inherit\n"),
     ("pipeline-secrets", workflow("    - run: x\n      env: {NPM_TOKEN: '${{ secrets.NPM }}'}\n"),
      workflow("    - run: x\n      env:\n        NPM_TOKEN: abcdefgh12\n")),
     ("pipeline-secrets", workflow("    - run: docker login -u a -p \"$DOCKER_PASSWORD\"\n"),
@@ -116,23 +125,30 @@ GITLAB = [
      "variables:\n  DB_PASSWORD:\n    value: hunter2\n"),
     ("pipeline-scanner", "a:\n  script: docker build .\nb:\n  script: trivy image x\n",
      "a:\n  script: docker buildx build --push .\n"),
-    ("pipeline-scanner", "include:\n- template: Jobs/Container-Scanning.gitlab-ci.yml\na:\n  script: buildah bud .\n",
-     "a:\n  image: gcr.io/kaniko-project/executor:debug\n  script: /kaniko/executor --destination x\n"),
-    ("pipeline-secrets", "spec:\n  inputs: {}\n---\na:\n  script: x\n", "a: 1\n---\nvariables: {TOKEN: abcdefgh}\n"),
+    ("pipeline-scanner",
+     "include:\n- template: Jobs/Container-Scanning.gitlab-ci.yml\na:\n  script: buildah bud .\n",
+     "a:\n  image: gcr.io/kaniko-project/executor:debug\n"
+     "  script: /kaniko/executor --destination x\n"),
+    ("pipeline-secrets", "spec:\n  inputs: {}\n---\na:\n  script: x\n",
+     "a: 1\n---\nvariables: {TOKEN: abcdefgh}\n"),
 ]  # fmt: skip
 OTHERS = [
-    ("pipeline-includes", ".circleci/config.yml", "orbs: {n: circleci/node@5.1.0}\n", "orbs: {n: circleci/node@5}\n"),
-    ("pipeline-includes", "bitbucket-pipelines.yml", "a:\n- pipe: x/y:1.2.3\n", "a:\n- pipe: x/y:latest\n"),
+    ("pipeline-includes", ".circleci/config.yml", "orbs: {n: circleci/node@5.1.0}\n",
+     "orbs: {n: circleci/node@5}\n"),
+    ("pipeline-includes", "bitbucket-pipelines.yml", "a:\n- pipe: x/y:1.2.3\n",
+     "a:\n- pipe: x/y:latest\n"),
     ("pipeline-includes", ".buildkite/pipeline.yml", "steps:\n- plugins:\n  - docker#v5.1.0: {}\n",
      "steps:\n- plugins:\n  - docker: {}\n"),
     ("pipeline-includes", "azure-pipelines.yml",
-     "resources:\n  repositories:\n  - {repository: t, type: github, name: a/b, ref: refs/tags/v1}\n",
+     "resources:\n  repositories:\n"
+     "  - {repository: t, type: github, name: a/b, ref: refs/tags/v1}\n",
      "resources:\n  repositories:\n  - {repository: t, type: github, name: a/b}\n"),
     ("pipeline-injection", "azure-pipelines.yml", "steps:\n- script: echo $(Build.BuildId)\n",
      "steps:\n- script: echo $(Build.SourceVersionMessage)\n"),
     ("pipeline-injection", ".drone.yml", "steps:\n- commands: ['echo $${DRONE_COMMIT_MESSAGE}']\n",
      "steps:\n- commands: ['echo ${DRONE_COMMIT_MESSAGE}']\n"),
-    ("pipeline-privileges", ".drone.yml", "steps:\n- image: a:1\n", "steps:\n- image: a:1\n  privileged: true\n"),
+    ("pipeline-privileges", ".drone.yml", "steps:\n- image: a:1\n",
+     "steps:\n- image: a:1\n  privileged: true\n"),
     ("pipeline-privileges", ".woodpecker/ci.yml", "steps:\n  a: {image: b:1}\n",
      "steps:\n  a: {image: b:1, volumes: ['/var/run/docker.sock:/s']}\n"),
     ("pipeline-verified", ".circleci/config.yml", "jobs: {a: {steps: [checkout, {run: make}]}}\n",
@@ -144,7 +160,8 @@ OTHERS = [
     ("lock-files", "go.mod", "module a\n\ngo 1.23\n", "module a\n\nrequire b.example/c v1.0.0\n"),
     ("lock-files", "pyproject.toml", "[build-system]\n[project]\ndependencies=['a']\n",
      "[project]\ndependencies=['a']\n"),
-    ("lock-files", "Cargo.toml", "[dependencies]\na='1'\n", "[dependencies]\na='1'\n[[bin]]\nname='x'\n"),
+    ("lock-files", "Cargo.toml", "[dependencies]\na='1'\n",
+     "[dependencies]\na='1'\n[[bin]]\nname='x'\n"),
     ("lock-files", "tests/Gemfile", "gem 'a'\n", "gem 'a'\n"),
 ]  # fmt: skip
 EVERY = [
@@ -222,7 +239,8 @@ def test_what_an_environment_guards_a_person_must_see() -> None:
 
 
 BOMB = "a: &a [x]\n" + "".join(
-    f"{after}: &{after} [{', '.join(['*' + before] * 9)}]\n" for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{after}: &{after} [{', '.join(['*' + before] * 9)}]\n"
+    for before, after in pairwise("abcdefghi")
 )  # fmt: skip
 MERGES = "a: &a {" + ", ".join(f"k{n}: 1" for n in range(3000)) + "}\n" + "".join(
     f"m{n}: {{<<: *a}}\n" for n in range(3000)
@@ -230,7 +248,9 @@ MERGES = "a: &a {" + ", ".join(f"k{n}: 1" for n in range(3000)) + "}\n" + "".joi
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "a: &a\n  b: *a\n", "\t- x: y", "a: 1\n<<: *none\n", "{" * 5000, BOMB, MERGES, "? [a]\n: b\n"]
+    "text",
+    ["a: [", "a: &a\n  b: *a\n", "\t- x: y", "a: 1\n<<: *none\n", "{" * 5000, BOMB, MERGES,
+     "? [a]\n: b\n"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", [".gitlab-ci.yml", "compose.yaml"])
 def test_damaged_and_hostile_yaml_is_unknown(path: str, text: str) -> None:
