@@ -110,8 +110,10 @@ def _judge(compose_file: ComposeFile, digest: bool) -> None:
         raise NotApplicable("all its images are built here")
     named, open_ = settled(images)
     found = [f"line {each.number}: {each.name}" for each in named if loose(each.name)]
+    found = list(dict.fromkeys(found))
     if expect(found, equals=[], what=f"images without a {what}") and open_:
-        shown = ", ".join(f"{each.written} (line {each.number})" for each in open_)
+        told = dict.fromkeys(f"{each.written} (line {each.number})" for each in open_)
+        shown = ", ".join(told)
         raise Unknown(f"a variable without a default says which image: {shown}")
 
 

@@ -107,14 +107,22 @@ class Pipeline:
 
     @cached_property
     def places(self) -> list[Place]:
-        """Every value. :raises Unknown: there are more than anybody writes."""
+        """Every value; what aliases bring under the same keys, once.
+
+        :raises Unknown: there are more than anybody writes.
+        """
         found: list[Place] = []
+        seen: set[tuple[int, tuple[str, ...]]] = set()
         waiting = [Place((), each, each) for each in reversed(self.documents)]
         while waiting:
             now = waiting.pop()
             found.append(now)
             if len(found) > MOST:
                 raise Unknown(f"there are more than {MOST} values in it, or aliases make as many")
+            known = (id(now.node.value), now.path[-2:])
+            if isinstance(now.node.value, dict | list) and known in seen:
+                continue
+            seen.add(known)
             if isinstance(now.node.value, dict):
                 inside = [
                     Place((*now.path, key), each, now.node) for key, each in keys(now.node).items()

@@ -153,6 +153,8 @@ _REFERENCE = re.compile(
 )
 """What a shell, a compose file or a pipeline puts something in the place of, or computes; of what
 has spaces, the first word. With a digit in it, what begins with a dollar may be a password."""
+_STAND_IN = re.compile(rb"(?:[a-z]++[_-])*+(?:placeholder|dummy)(?:[_-][a-z]++)*+")
+"""What says itself that it stands for a secret: ``SECRET_KEY_BASE=precompile_placeholder``."""
 _ENV = re.compile(rb"(?i)(?:\A|[\s:])ENV[ \t]{1,4}\Z")
 """Before a name of Dockerfile's ``ENV NAME value``."""
 
@@ -330,6 +332,7 @@ def _harmless(value: bytes) -> bool:
         or _PATH.fullmatch(value)
         or _REFERENCE.fullmatch(value)
         or _NSSWITCH.fullmatch(value)
+        or _STAND_IN.fullmatch(value)
     )
 
 
