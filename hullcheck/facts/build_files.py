@@ -69,6 +69,9 @@ LISTED = (
 
 NOWHERE = "no build files are known of: name the folders they lie in (build_directories)"
 
+_SERVICE = re.compile(
+    r"/\.(?:github|gitea|forgejo|gitlab|circleci|buildkite|woodpecker|tekton)(?:/.*)?\Z"
+)
 _END = re.compile(r"= end (\d+)")
 _STAT = re.compile(r"= (regular file|regular empty file|symbolic link|directory) (\d+) (/.*)")
 _COMPLAINT = re.compile(r"^\w+: ['\"`]?(/.*?)['\"]?: ([^:]+)$")
@@ -116,12 +119,13 @@ class BuildFiles:
         return max(own, key=len, default=posixpath.dirname(path))
 
     def project_of(self, path: str) -> str:
-        """Return the checkout that a file is in: where .git lies; else the folder walked."""
-        folder, root = posixpath.dirname(path), self.root_of(path)
-        for each in above(folder, root):
+        """Return the checkout that a file is in: where .git lies; else its own folder, or that
+        in which the folder of its service lies."""
+        folder = posixpath.dirname(path)
+        for each in above(folder, self.root_of(path)):
             if f"{each}/.git" in self.listed:
                 return each
-        return root
+        return _SERVICE.sub("", folder)
 
     def joined(self, other: BuildFiles) -> BuildFiles:
         """Return both together; this one's texts count more."""

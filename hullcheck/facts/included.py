@@ -36,8 +36,9 @@ def included(pipeline: Pipeline) -> list[Included]:
 
 
 def _gitlab(place: Place) -> Iterator[Included]:
+    """At the top, and of a job's ``trigger``."""
     value, number = text(place.node), place.node.line
-    if place.path[:1] != ("include",) or not value:
+    if "include" not in (place.path[:1] + place.path[2:3]) or not value:
         return
     if place.key == "project":
         ref = text(at(place.within, "ref"))

@@ -68,7 +68,7 @@ class Manifest:
     @property
     def of_trials(self) -> bool:
         """Whether it lies among tests, examples or documents."""
-        root = self.files.project_of(self.path)
+        root = self.files.root_of(self.path)
         return bool(TRIALS & set(self.folder[len(root) :].lower().split("/")))
 
     def lock(self) -> str:

@@ -85,13 +85,10 @@ def _commands(pipeline: Pipeline) -> Iterator[Command]:
 def _builds(command: Command) -> bool:
     words = [each for each in command.arguments if not each.startswith("-")]
     if command.program in ("docker", "podman", "nerdctl"):
-        chain = words[:2]
-        return chain[:1] == ["build"] or chain in (
-            ["buildx", "build"], ["buildx", "bake"], ["compose", "build"], ["image", "build"],
-            ["builder", "build"],
-        )  # fmt: skip
+        below = words[:1] and words[0] in ("buildx", "compose", "image", "builder")
+        return words[:1] == ["build"] or bool(below and {"build", "bake"} & set(words[1:]))
     if command.program in ("docker-compose", "ko", "pack", "img", "nixpacks", "earthly"):
-        return words[:1] == ["build"]
+        return "build" in words
     return command.program in ("buildah", "kaniko", "executor", "buildctl") and bool(
         {"bud", "build", "--destination"} & set(command.arguments) or command.program == "executor"
     )

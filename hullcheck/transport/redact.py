@@ -127,6 +127,8 @@ _HARMLESS_END = frozenset(
     b"SIZE COUNT POLICY URL URI ENDPOINT ENABLED DISABLED MODE VERSION ALGORITHM DRIVER PROVIDER "
     b"METHOD HEADER PLUGIN PLUGINS STDIN REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
 )
+_REFUSED = frozenset([b"DISABLED", b"DISABLE", b"NO", b"WITHOUT"])
+"""``adduser --disabled-password web``: the next word is a name."""
 _HARMLESS_VALUE = frozenset(
     b"true false yes no y n m on off null none nil enabled disabled | > |- >- |+ >+ read write "
     b"inherit".split()
@@ -149,7 +151,9 @@ _NSSWITCH = re.compile(
 _REFERENCE = re.compile(
     rb"\$\{[A-Za-z_]\w*(?::?\?[^}\"'\n]*+|:?-)?\}|\$\([A-Za-z_][\w.]*\)"
     rb"|\$[A-Z][A-Z_]++|\$[a-z_]*(?:token|password|passwd|secret|pass|pwd|key)"
-    rb"|(?:\$?\{\{[^'\"{}\n]*+\}\}[ :/@._-]*+)++|\$\{\{|(?:\$\(|`)[A-Za-z_./-]*+"
+    rb"|(?:\$?\{\{[^'\"{}\n]*+\}\}[ :/@._-]*+)++|\$\{\{|`[A-Za-z_./-]*+"
+    rb"|\$\((?:base64|\\*+[\"'](?:\$\{?\w+\}?|%s|:|\\n)*+\\*+[\"']|[A-Za-z_./-]++"
+    rb"|\$\{?\w+\}?|[ :|])*+\)?"
 )
 """What a shell, a compose file or a pipeline puts something in the place of, or computes; of what
 has spaces, the first word. With a digit in it, what begins with a dollar may be a password."""
@@ -167,7 +171,7 @@ _TELLING_NOTHING = frozenset(["root", "docker", "admin", "user", "sudo", "passwo
 def looks_secret(name: bytes) -> bool:
     """Tell whether something of this name (DB_PASSWORD, apiKey, --token) is a secret itself."""
     words = re.split(rb"[_.\W]+", _CAMEL.sub(b"_", name).upper().strip(b"_.-"))
-    if words[-1] in _HARMLESS_END or words[-2:] == [b"KEY", b"ID"]:
+    if words[0] in _REFUSED or words[-1] in _HARMLESS_END or words[-2:] == [b"KEY", b"ID"]:
         return False
     if any(_SECRET_WORD.search(word) for word in words) or words[-1] == b"AUTH":
         return True
