@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 
-from hullcheck.control import Manual, NotApplicable, control, expect
+from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.foreign_yaml import at, text
 from hullcheck.facts.included import COMMIT, included
 from hullcheck.facts.pipelines import GITHUB, Pipeline
-from hullcheck.facts.workflows import FOREIGN, injected, jobs, takes_foreign_code, triggers
+from hullcheck.facts.workflows import (
+    FOREIGN,
+    injected,
+    jobs,
+    takes_foreign_code,
+    triggers,
+    unclear_code,
+)
 from hullcheck.inventory.policy import Policy
 
 from .pins import by_no_digest
@@ -111,6 +118,9 @@ def test_pipeline_foreign_code(pipeline: Pipeline) -> None:
     bare = [told for job, told in found if not job.environment]
     if expect(bare, equals=[], what=f"on {', '.join(sorted(events))}") and guarded:
         raise Manual("see that the jobs' environments wait for a reviewer", guarded)
+    unclear = list(unclear_code(pipeline))
+    if unclear and not found:
+        raise Unknown(f"whose code that is cannot be told from the file: {unclear[0]}")
 
 
 @control(

@@ -2,8 +2,8 @@
 
 One bounded walk over the folders that the site names (``build_directories``) and those in which
 runners work by default; further ones where an agent that runs has another, and the files of compose
-projects that run. No link is followed, and no other file system entered. What was not looked at is
-said, with the reason.
+projects that run. No link is followed. It is bounded in time and size, not in depth: what was not
+looked at is said, with the reason.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORK = (
 )  # fmt: skip
 """Where runners keep the sources of what they build, if nobody tells them otherwise."""
 
-DEEPEST, SECONDS, BYTES = 9, 40, 6_000_000
+SECONDS, BYTES = 40, 6_000_000
 LARGEST = 512 * 1024
 """Longer files are no build files; they are listed and not read."""
 
@@ -47,7 +47,7 @@ SKIPPED = (
 READ = (
     "Dockerfile", "Dockerfile[.-]*", "*.[Dd]ockerfile", "Containerfile", "Containerfile.*",
     "*.Containerfile", ".dockerignore", ".containerignore", "*.dockerignore",
-    "compose.y*ml", "compose[.-]*.y*ml", "*docker-compose*.y*ml", "docker-bake*.json",
+    "compose.y*ml", "compose[.-]*.y*ml", "*docker-compose*.y*ml",
     "*gitlab-ci*.y*ml", "action.y*ml", "Jenkinsfile*", "*.[Jj]enkinsfile",
     "azure-pipelines*.y*ml", ".drone.y*ml", ".woodpecker*.y*ml", "bitbucket-pipelines.yml",
     "package.json", "requirements*.txt", "Pipfile", "pyproject.toml", "go.mod", "Cargo.toml",
@@ -171,7 +171,7 @@ def sweep_want(roots: Sequence[str]) -> Want:
     """Return the want for all build files below some folders; a ``*`` in one is any name."""
     places = " ".join(shlex.quote(each).replace("*", "'*'") for each in roots)
     return _wanted(
-        f"find -H {places} -xdev -maxdepth {DEEPEST} {_STRANGE}"
+        f"find -H {places} {_STRANGE}"
         f" -o -name .git {_SHOW} -prune -o -type d \\( {_names(SKIPPED)} \\) -prune"
         f" -o \\( -type f -o -type l \\) \\( {_names(READ)} -o {_names(LISTED)}"
         f" -o {_names(READ_PATHS, '-path')} \\) {_SHOW}"

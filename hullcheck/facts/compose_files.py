@@ -7,7 +7,6 @@ is filled in only by its default, as what the shell of a start will hold is not 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ from hullcheck.facts.build_files import (
     read_want,
 )
 from hullcheck.facts.dockerfile import Base, expand
-from hullcheck.facts.dockerfiles import unseen_places
+from hullcheck.facts.dockerfiles import COMPOSE, unseen_places
 from hullcheck.facts.foreign_yaml import at, documents, items, keys, line_of, text
 from hullcheck.facts.registry import Unseen, get, provide_each
 from hullcheck.inventory.document import Node
@@ -32,8 +31,6 @@ from hullcheck.transport import session_of
 from hullcheck.verdict import Object
 
 __all__ = ["ComposeFile", "Service", "Setting", "compose_file"]
-
-NAMED = re.compile(r".*/(?:compose(?:[.-][^/]*)?|[^/]*docker-compose[^/]*)\.ya?ml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,7 @@ def compose_file(host: Host, policy: Policy) -> list[ComposeFile | Unseen]:
         answer = session_of(host).ask(read_want(more))[0]
         files = files.joined(parse_sweep(answer, [posixpath.dirname(each) for each in more]))
     found: list[ComposeFile | Unseen] = []
-    named = files.named(NAMED)
+    named = files.named(COMPOSE)
     for path in sorted({*named, *(each for each in running if each in files.texts)}):
         try:
             told = tuple(documents(files.text(path) or "", path))

@@ -20,6 +20,8 @@ from hullcheck.facts.dockerfile import (
     parse_dockerfile,
 )
 from hullcheck.facts.dockerignore import Ignore, parse_ignore
+from hullcheck.facts.foreign_yaml import at, documents, keys
+from hullcheck.facts.foreign_yaml import text as raw
 from hullcheck.facts.registry import Unseen, get, provide_each
 from hullcheck.inventory.policy import Policy
 from hullcheck.verdict import Object
@@ -29,6 +31,7 @@ __all__ = ["Dockerfile", "dockerfile", "unseen_places"]
 NAMED = re.compile(
     r".*/(?:(?:Docker|Container)file(?:[.-][^/]*)?|[^/]+\.(?:[Dd]ockerfile|Containerfile))"
 )
+COMPOSE = re.compile(r".*/(?:compose(?:[.-][^/]*)?|[^/]*docker-compose[^/]*)\.ya?ml")
 OTHERS = re.compile(
     r".*(?:ignore|\.(?:j2|jinja2?|tmpl|tpl|erb|ejs|in|template|mustache|hbs|md|rst|txt|orig|bak|swp"
     r"|py|rb|sh|go|js|ts|json|ya?ml|lock|sig|asc|gz|vim|html)|~)",
@@ -117,7 +120,28 @@ def dockerfile(host: Host, policy: Policy) -> list[Dockerfile | Unseen]:
                 found.append(Dockerfile(path, parse_dockerfile(text), files))
         except (NoDockerfile, Unknown) as reason:
             found.append(Unseen(Object("dockerfile", path), f"{path}: {reason}"))
+    for path in files.named(COMPOSE):
+        found += _inline(path, files)
     return [*found, *unseen_places(files, "dockerfile")]
+
+
+def _inline(path: str, files: BuildFiles) -> Iterator[Dockerfile | Unseen]:
+    """Yield the Dockerfiles that stand in a compose file itself (``dockerfile_inline``)."""
+    try:
+        text = files.text(path) or ""
+        told = documents(text, path) if "dockerfile_inline" in text else []
+    except Unknown:
+        # The file itself is unknown then, as a compose file.
+        return
+    for document in told:
+        for name, service in keys(at(document, "services")).items():
+            written = raw(at(service, "build", "dockerfile_inline"))
+            if written:
+                place = f"{path}#{name}"
+                try:
+                    yield Dockerfile(place, parse_dockerfile(written), files)
+                except NoDockerfile as reason:
+                    yield Unseen(Object("dockerfile", place), f"{place}: {reason}")
 
 
 def unseen_places(files: BuildFiles, kind: str) -> list[Unseen]:

@@ -14,7 +14,8 @@ from hullcheck.facts.foreign_yaml import at, items, keys, text, texts
 from hullcheck.facts.pipelines import GITHUB, Pipeline
 from hullcheck.inventory.document import Node
 
-__all__ = ["FOREIGN", "Job", "injected", "jobs", "takes_foreign_code", "triggers"]
+__all__ = ["FOREIGN", "Job", "injected", "jobs", "takes_foreign_code", "triggers",
+           "unclear_code"]  # fmt: skip
 
 FOREIGN = frozenset({"pull_request_target", "workflow_run"})
 """Events that strangers cause, and whose workflows have the repository's own rights."""
@@ -54,6 +55,11 @@ _HEAD = re.compile(
     r"github\.event\.pull_request\.head|github\.head_ref|github\.event\.workflow_run\.head_"
     r"|refs/pull/|pull_request\.merge_commit_sha|github\.event\.number\b.*merge"
 )
+_SAFE = re.compile(
+    r"\$\{\{\s*(?:github\.(?:sha|ref|ref_name|base_ref|repository)"
+    r"|github\.event\.(?:pull_request\.base\.[\w.]+|repository\.[\w.]+)|vars\.\w+)\s*\}\}"
+)
+"""What of such an event is the repository's own."""
 _FETCHES = re.compile(
     r"\bgh\s+pr\s+checkout\b|\bgit\s+(?:fetch|pull)\b[^\n]*\bpull/"
     r"|\bgit\s+(?:checkout|switch|merge)\b[^\n]*github\.(?:event\.pull_request\.head|head_ref)"
@@ -116,12 +122,32 @@ def takes_foreign_code(pipeline: Pipeline) -> Iterator[tuple[Job, str]]:
         for step in job.steps:
             if _OWN_ONLY.search(job.condition(step)):
                 continue
-            action = text(at(step, "uses")).partition("@")[0].lower()
-            given = " ".join(text(at(step, "with", each)) for each in ("ref", "repository"))
-            if action.endswith("actions/checkout") and _HEAD.search(given):
-                yield job, f"job {job.name}, line {step.line}: checkout of {given.strip()}"
+            given = _checked_out(step)
+            if _HEAD.search(given):
+                yield job, f"job {job.name}, line {step.line}: checkout of {given}"
             elif _FETCHES.search(text(at(step, "run"))):
                 yield job, f"job {job.name}, line {step.line}: fetches the pull request"
+
+
+def unclear_code(pipeline: Pipeline) -> Iterator[str]:
+    """Yield each checkout of what cannot be told from the file: another step or input says it."""
+    for job in jobs(pipeline):
+        given = " ".join(text(each) for each in keys(at(job.node, "with")).values())
+        if job.uses and _HEAD.search(given) and not _OWN_ONLY.search(job.condition(job.node)):
+            yield f"job {job.name}: {job.uses} with {given}"
+        for step in job.steps:
+            given = _checked_out(step)
+            unknown = "${{" in _SAFE.sub("", given) and not _HEAD.search(given)
+            if unknown and not _OWN_ONLY.search(job.condition(step)):
+                yield f"job {job.name}, line {step.line}: checkout of {given}"
+
+
+def _checked_out(step: Node) -> str:
+    """Return what a step has checked out, if it is one that does, and says it."""
+    action = text(at(step, "uses")).partition("@")[0].lower()
+    if not action.endswith("actions/checkout"):
+        return ""
+    return " ".join(text(at(step, "with", each)) for each in ("ref", "repository")).strip()
 
 
 def injected(pipeline: Pipeline) -> Iterator[str]:

@@ -54,7 +54,7 @@ class Policy:
     :param verified_images: digests (sha256:…) of images whose signatures the site has verified.
     :param maximum_image_age: days after which an image must have been built again; a quarter.
     :param build_directories: folders of hosts below which build files lie: Dockerfiles, compose
-        files, pipelines; those of runners' jobs are found by themselves.
+        files, pipelines, on whatever is mounted there; those of runners' jobs are found too.
     :param privileged_job_images: patterns of images, as a runner's own settings write them, that
         jobs may run privileged: docker:*-dind of GitLab, plugins/docker of Drone.
     :param build_host_workloads: containers, by name or pattern, that may run on build hosts beside

@@ -125,8 +125,10 @@ _KEYS = frozenset(
 _HARMLESS_END = frozenset(
     b"FILE FILES PATH DIR DIRECTORY NAME TYPE TTL EXPIRY EXPIRES EXPIRATION LIFETIME AGE LENGTH "
     b"SIZE COUNT POLICY URL URI ENDPOINT ENABLED DISABLED MODE VERSION ALGORITHM DRIVER PROVIDER "
-    b"METHOD HEADER PLUGIN PLUGINS STDIN REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
+    b"METHOD HEADER VARIABLE PLUGIN PLUGINS STDIN "
+    b"REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
 )
+_NAMING = ([b"KEY", b"ID"], [b"CREDENTIALS", b"ID"], [b"CREDENTIAL", b"ID"])
 _REFUSED = frozenset([b"DISABLED", b"DISABLE", b"NO", b"WITHOUT"])
 """``adduser --disabled-password web``: the next word is a name."""
 _HARMLESS_VALUE = frozenset(
@@ -151,7 +153,8 @@ _NSSWITCH = re.compile(
 _REFERENCE = re.compile(
     rb"\$\{[A-Za-z_]\w*(?::?\?[^}\"'\n]*+|:?-)?\}|\$\([A-Za-z_][\w.]*\)"
     rb"|\$[A-Z][A-Z_]++|\$[a-z_]*(?:token|password|passwd|secret|pass|pwd|key)"
-    rb"|(?:\$?\{\{[^'\"{}\n]*+\}\}[ :/@._-]*+)++|\$\{\{|`[A-Za-z_./-]*+"
+    rb"|(?:\$?\{\{(?:[=!]= ?'[^'\"\n]*'|''|[^'\"{}\n])*+\}\}[ :/@._-]*+)++|credentials\("
+    rb"|\$\{\{|`[A-Za-z_./-]*+"
     rb"|\$\((?:base64|\\*+[\"'](?:\$\{?\w+\}?|%s|:|\\n)*+\\*+[\"']|[A-Za-z_./-]++"
     rb"|\$\{?\w+\}?|[ :|])*+\)?"
 )
@@ -171,7 +174,7 @@ _TELLING_NOTHING = frozenset(["root", "docker", "admin", "user", "sudo", "passwo
 def looks_secret(name: bytes) -> bool:
     """Tell whether something of this name (DB_PASSWORD, apiKey, --token) is a secret itself."""
     words = re.split(rb"[_.\W]+", _CAMEL.sub(b"_", name).upper().strip(b"_.-"))
-    if words[0] in _REFUSED or words[-1] in _HARMLESS_END or words[-2:] == [b"KEY", b"ID"]:
+    if words[0] in _REFUSED or words[-1] in _HARMLESS_END or words[-2:] in _NAMING:
         return False
     if any(_SECRET_WORD.search(word) for word in words) or words[-1] == b"AUTH":
         return True

@@ -166,6 +166,13 @@ def test_the_site_says_what_is_no_secret_and_what_is_trusted() -> None:
     assert str(judged("dockerfile-base-origin", files, policy=plain).status) == "manual"
 
 
+def test_a_dockerfile_may_stand_in_a_compose_file() -> None:
+    text = "services:\n  a:\n    build:\n      dockerfile_inline: |\n        FROM debian\n"
+    verdict = judged("dockerfile-base-version", {"compose.yaml": text})
+    assert [each.object.name for each in verdict.findings] == [f"{ROOT}/compose.yaml#a"]
+    assert str(verdict.status) == "fail"
+
+
 CONTEXT = "FROM a\nCOPY . /app\n"
 
 

@@ -228,6 +228,9 @@ def test_a_jenkinsfile_tells_its_strings_and_no_more() -> None:
     assert status("pipeline-privileges", "Jenkinsfile", rights) == "fail"
     secret = JENKINS + "environment { DB_PASSWORD = 'hunter2' }\n"
     assert status("pipeline-secrets", "Jenkinsfile", secret) == "fail"
+    store = JENKINS + "environment { DB_PASSWORD = credentials('db') }\n"
+    store += "withCredentials([usernamePassword(credentialsId: 'x', passwordVariable: 'P')]) {}\n"
+    assert status("pipeline-secrets", "Jenkinsfile", store) == "pass"
     assert literals("'" * 50_000) is not None
 
 
@@ -236,6 +239,19 @@ def test_what_an_environment_guards_a_person_must_see() -> None:
         "    steps", "    environment: e\n    steps"
     )
     assert status("pipeline-foreign-code", ".github/workflows/a.yml", text) == "manual"
+
+
+def test_code_that_another_step_names_is_unknown() -> None:
+    for ref, expected in (("steps.a.outputs.ref", "unknown"), ("github.base_ref", "pass")):
+        text = HEAD.replace("github.event.pull_request.head.sha", ref)
+        path = ".github/workflows/a.yml"
+        found = status("pipeline-foreign-code", path, workflow(text, "pull_request_target"))
+        assert found == expected
+    called = (
+        "on: workflow_run\njobs:\n  a:\n    uses: ./.github/workflows/b.yml\n    with: {r: '%s'}\n"
+    )
+    text = called % "${{ github.event.workflow_run.head_sha }}"
+    assert status("pipeline-foreign-code", ".github/workflows/a.yml", text) == "unknown"
 
 
 BOMB = "a: &a [x]\n" + "".join(

@@ -203,6 +203,7 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "NPM_TOKEN: ${{ secrets.NPM }}\nid-token: write\nsecrets: inherit\ntoken: $CI_JOB_TOKEN\n",
         "x: https://u:$PASS@h https://u:${{ secrets.X }}@h; curl -H 'Authorization: token $TOKEN'",
         'echo "{\\"auth\\":\\"$(printf "%s:%s" "${A_B}" "${C}" | base64 | tr -d \'\\n\')\\"}" >x',
+        "A_TOKEN: ${{ github.event_name == 'push' && secrets.A || '' }}\nsecrets: inherit\n",
         "adduser --disabled-password web && x OTP_SECRET=precompile_placeholder rails",
         "x TOKEN=$(cat /run/secrets/x) make\nPASSWORD=${PASSWORD:?missing}\nSECRET={{ lookup }}\n",
         "GPG_KEY=E3FF2839C048B25C084DEBE9B26995E310250568\0LANG=C\0",
