@@ -26,8 +26,11 @@ _WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+", re.DOTAL
 _VARIABLE = re.compile(
     r"\\\$|\$(?:(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?P<how>:?[-+?])?(?P<word>[^{}]*)\})"
 )
-MOST = 20_000
+MOST = 5_000
 """Lines that a Dockerfile may have."""
+FLAGS = 50
+LONGEST = 1_000
+"""Letters of a directive."""
 
 
 class NoDockerfile(ValueError):
@@ -191,7 +194,7 @@ def _directives(lines: list[str]) -> dict[str, str]:
     for number, line in enumerate(lines):
         if number == 0 and line.startswith("#!"):
             continue
-        told = _DIRECTIVE.fullmatch(line.strip())
+        told = _DIRECTIVE.fullmatch(line.strip()) if len(line) < LONGEST else None
         if told is None or told[1].lower() not in _DIRECTIVES:
             break
         found.setdefault(told[1].lower(), told[2])
@@ -256,6 +259,8 @@ def _instruction(text: str, number: int) -> Line:
         if word is None or told is None:
             break
         flags.append((told[1], told[2] or ""))
+        if len(flags) > FLAGS:
+            raise NoDockerfile(f"line {number}: it has more than {FLAGS} flags")
         rest = rest[word.end() :].lstrip()
     return Line(number, keyword, rest, tuple(flags))
 

@@ -24,7 +24,7 @@ HARMLESS = frozenset({"pull_request", "pull_request_review", "pull_request_revie
                       "merge_group"})  # fmt: skip
 """Events of which a stranger's workflow has no rights, or whose text can't be a stranger's."""
 
-_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_EXPRESSION = re.compile(r"\$\{\{((?:(?!\$\{\{|\}\}).){0,2000})\}\}", re.DOTALL)
 _TOLD = re.compile(
     r"\b(?:github|gitea|forgejo|forge)\.(?:head_ref\b|event\.(?:"
     r"(?:issue|pull_request|discussion)\.(?:title|body)\b"
