@@ -20,7 +20,7 @@ BUILDERS = re.compile(
 SCANNERS = re.compile(
     r"trivy|grype|anchore/scan-action|docker/scout-action|\bsnyk\b|container[_-]scanning|clair\b"
     r"|azure/container-scan|sysdiglabs/scan-action|\bprisma|\bwiz\b|crowdstrike/container-image-scan"
-    r"|aquasecurity/\w+|mondoo|dagda|neuvector|qualys|jfrog/.*(?:scan|xray|frogbot)",
+    r"|aquasecurity/\w+|mondoo|dagda|neuvector|qualys|jfrog/.{0,100}(?:scan|xray|frogbot)",
     re.IGNORECASE,
 )
 NAMING = ("template", "component", "task", "pipe", "plugins", "file", "project")

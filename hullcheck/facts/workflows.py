@@ -29,7 +29,7 @@ _TOLD = re.compile(
     r"\b(?:github|gitea|forgejo|forge)\.(?:head_ref\b|event\.(?:"
     r"(?:issue|pull_request|discussion)\.(?:title|body)\b"
     r"|(?:comment|review|review_comment)\.body\b"
-    r"|pages\.[\w*.]*page_name|(?:head_commit|commits\.[\w*]+|workflow_run\.head_commit)"
+    r"|pages\.[\w*.]{0,40}page_name|(?:head_commit|commits\.[\w*]{1,20}|workflow_run\.head_commit)"
     r"\.(?:message|author\.(?:email|name))"
     r"|pull_request\.head\.(?:ref|label|repo\.default_branch)\b|workflow_run\.head_branch\b"
     r"|workflow_run\.pull_requests))"
@@ -53,7 +53,7 @@ _MACROS = {
 
 _HEAD = re.compile(
     r"github\.event\.pull_request\.head|github\.head_ref|github\.event\.workflow_run\.head_"
-    r"|refs/pull/|pull_request\.merge_commit_sha|github\.event\.number\b.*merge"
+    r"|refs/pull/|pull_request\.merge_commit_sha|github\.event\.number\b.{0,100}merge"
 )
 _SAFE = re.compile(
     r"\$\{\{\s*(?:github\.(?:sha|ref|ref_name|base_ref|repository)"
@@ -61,8 +61,8 @@ _SAFE = re.compile(
 )
 """What of such an event is the repository's own."""
 _FETCHES = re.compile(
-    r"\bgh\s+pr\s+checkout\b|\bgit\s+(?:fetch|pull)\b[^\n]*\bpull/"
-    r"|\bgit\s+(?:checkout|switch|merge)\b[^\n]*github\.(?:event\.pull_request\.head|head_ref)"
+    r"\bgh\s+pr\s+checkout\b|\bgit\s+(?:fetch|pull)\b[^\n]{0,200}\bpull/"
+    r"|\bgit\s+(?:checkout|switch|merge)\b[^\n]{0,200}github\.(?:event\.pull_request\.head|head_ref)"
 )
 _OWN_ONLY = re.compile(
     r"head\.repo\.full_name\s*==|==\s*github\.event\.pull_request\.head\.repo\.full_name"
