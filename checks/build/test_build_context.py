@@ -34,6 +34,8 @@ def test_build_context(dockerfile: Dockerfile) -> None:
         raise NotApplicable("it copies no whole folder")
     ships = any(id(stage) in last for stage, _ in whole)
     context, ignore, _ = dockerfile.ignore()
+    if ignore is None:
+        dockerfile.files.need_whole(context)
     wanted = [".git", ".env"] if ships else []
     present = [
         path[len(context) + 1 :]
@@ -43,6 +45,8 @@ def test_build_context(dockerfile: Dockerfile) -> None:
     open_ = [each for each in (*wanted, *present) if ignore is None or not ignore.excludes(each)]
     where = f"line {whole[0][1].number} copies everything, without"
     found = list(dict.fromkeys(open_))
+    if not found:
+        dockerfile.files.need_whole(context)
     expect(found, equals=[], what=f"{where} a .dockerignore" if ignore is None else
            f"line {whole[0][1].number} copies everything that .dockerignore lets in")  # fmt: skip
 

@@ -19,4 +19,6 @@ def test_lock_files(manifest: Manifest) -> None:
     if manifest.of_trials:
         raise NotApplicable("it lies among tests, examples or documents")
     found = manifest.lock()
+    if not found:
+        manifest.files.need_whole(manifest.folder)
     expect(found or "none", equals=found or "one", what="lock file")

@@ -113,6 +113,15 @@ class BuildFiles:
             raise Unknown(*found.args)
         return found
 
+    def need_whole(self, folder: str) -> None:
+        """Make sure that all of a folder was seen. :raises Unknown: a part of it was not."""
+        inside = f"{folder}/"
+        for places, why in self.unseen:
+            for each in places.removesuffix(" …").split(", "):
+                near = f"{each.rstrip('/')}/"
+                if each.startswith("/") and (near.startswith(inside) or inside.startswith(near)):
+                    raise Unknown(f"not all of {folder} was seen: {each}: {why}; it may need root")
+
     def root_of(self, path: str) -> str:
         """Return the deepest of the walked folders that a path is in; else its own folder."""
         own = [each for each in self.roots if path.startswith(f"{each}/")]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from hullcheck.catalogue import all_controls
 from hullcheck.facts.dockerfile import NoDockerfile, parse_dockerfile
 from hullcheck.facts.dockerignore import parse_ignore
 from hullcheck.inventory.policy import Policy
-from tests.unit.build_fake import POLICY, ROOT, judged, status
+from hullcheck.judge import Site, judge
+from tests.unit.build_fake import POLICY, ROOT, host_of, judged, status, told
 
 DIGEST = "@sha256:" + "ab" * 32
 
@@ -171,6 +173,14 @@ def test_a_dockerfile_may_stand_in_a_compose_file() -> None:
     verdict = judged("dockerfile-base-version", {"compose.yaml": text})
     assert [each.object.name for each in verdict.findings] == [f"{ROOT}/compose.yaml#a"]
     assert str(verdict.status) == "fail"
+
+
+def test_of_a_folder_that_was_not_seen_whole_nothing_is_said() -> None:
+    files = {"Dockerfile": "FROM a\nCOPY . /app\n", ".dockerignore": ".git\n.env\n"}
+    whole = told(files)
+    for reply in ((0, whole, f"find: '{ROOT}/certs': Permission denied\n"), whole[:-10]):
+        verdict = judge(all_controls()["build.build-context"], host_of(reply), Site("h", POLICY))
+        assert str(verdict.status) == "unknown"
 
 
 CONTEXT = "FROM a\nCOPY . /app\n"
