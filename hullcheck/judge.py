@@ -109,7 +109,7 @@ def _each(name: str) -> bool:
 
 def _input(name: str, host: Host, site: Site) -> Any:
     given = site.input(name)
-    return facts.get(host, name) if given is None else given
+    return facts.get(host, name, site.policy) if given is None else given
 
 
 def _cases(

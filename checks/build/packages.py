@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from hullcheck.facts.shell import SHELLS, Command, script_of
 
@@ -218,7 +218,10 @@ def _run_unseen(command: Command) -> str:
 
 def _has_script(command: Command) -> bool:
     """Whether an interpreter is told what to run, and only reads its data from a pipe."""
-    words = [word for word in command.arguments if word not in ("-", "/dev/stdin", "--")]
+    # After these come the arguments of what is read.
+    ends = ("-", "/dev/stdin", "--") if command.program == "php" else ("-", "/dev/stdin")
+    words = list(takewhile(lambda word: word not in ends, command.arguments))
+    words = [word for word in words if word != "--"]
     if any(re.fullmatch("-[a-z]*s", word) for word in words) and command.program in SHELLS:
         return False
     return bool([word for word in words if not word.startswith("-") or re.match("-[cemnp]", word)])

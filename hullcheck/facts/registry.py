@@ -3,16 +3,21 @@
 A provider is a function from a testinfra host to a fact. ``@provide`` gives one fact of the
 host; ``@provide_each`` gives things (containers, engines, images …), and a control that asks
 for one is judged once for each. Either may raise NotApplicable or Unknown for the control.
+
+A provider with a second parameter is given the site's policy too, for what it says of where to
+look; what it allows is for controls to judge.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from testinfra.host import Host
 
+from hullcheck.inventory.policy import Policy
 from hullcheck.transport.backend import session_of
 from hullcheck.verdict import Object
 
@@ -45,43 +50,56 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How to get a fact, and whether it is one fact or many things."""
+    """How to get a fact, and whether it is one fact or many things.
+
+    :param sited: whether it is given the site's policy.
+    """
 
     name: str
-    function: Callable[[Host], Any]
+    function: Callable[..., Any]
     each: bool
+    sited: bool = False
 
 
 PROVIDERS: dict[str, Provider] = {}
 
 
-def provide(function: Callable[[Host], Value]) -> Callable[[Host], Value]:
+Parameters = ParamSpec("Parameters")
+
+
+def provide(function: Callable[Parameters, Value]) -> Callable[Parameters, Value]:
     """Register a function that returns one fact of a host, under the function's name."""
-    PROVIDERS[function.__name__] = Provider(function.__name__, function, each=False)
+    PROVIDERS[function.__name__] = _provider(function, each=False)
     return function
 
 
+def _provider(function: Callable[..., Any], each: bool) -> Provider:
+    sited = len(inspect.signature(function).parameters) > 1
+    return Provider(function.__name__, function, each, sited)
+
+
 def provide_each(
-    function: Callable[[Host], Iterable[Value]],
-) -> Callable[[Host], Iterable[Value]]:
+    function: Callable[Parameters, Iterable[Value]],
+) -> Callable[Parameters, Iterable[Value]]:
     """Register a function that returns the things of a kind on a host.
 
     It is named in the singular, as a control asks for it. With none of them, the control is not
     applicable; a provider that knows the reason raises NotApplicable itself.
     """
-    PROVIDERS[function.__name__] = Provider(function.__name__, function, each=True)
+    PROVIDERS[function.__name__] = _provider(function, each=True)
     return function
 
 
-def get(host: Host, name: str) -> Any:
+def get(host: Host, name: str, policy: Policy | None = None) -> Any:
     """Return a registered fact of a host (of things, a list); it is computed once."""
     provider = PROVIDERS[name]
+    given = (policy or Policy(),) if provider.sited else ()
 
     def compute() -> Any:
-        found = provider.function(host)
+        found = provider.function(host, *given)
         return list(found) if provider.each else found
 
-    return session_of(host).recall(("provider", name), compute)
+    return session_of(host).recall(("provider", name, *given), compute)
 
 
 class fact(Generic[Value]):  # noqa: N801 - used as a decorator, like property

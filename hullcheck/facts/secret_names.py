@@ -14,11 +14,14 @@ from hullcheck.facts.images import Image
 from hullcheck.facts.recipes import Instruction
 from hullcheck.transport.redact import PLACEHOLDER, Redactor
 
-__all__ = ["names_of_secrets"]
+__all__ = ["names_in_text", "names_of_secrets"]
 
 _NAME = re.compile(r"([\w.-]+)[\"']?\s*[=:\s]\s*\\?[\"']?\Z", re.ASCII)
+TOO_SHORT = ("0", "1", "2")
+"""Lengths of what is no secret at all: 1 and 0 are said of what is called after one."""
 _REDACTOR = Redactor(b"only names are told")
-_CUT = re.compile(PLACEHOLDER.pattern.decode())
+_CUT = re.compile(PLACEHOLDER.pattern.decode() + r"|\bredacted:\d+:[0-9a-f]{12}\b")
+"""Without its brackets it stands in YAML, where these would begin a list."""
 
 
 def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
@@ -42,11 +45,16 @@ def names_of_secrets(image: Image, recipe: Iterable[Instruction]) -> set[str]:
 
 
 def _in_text(made: Instruction) -> Iterator[str]:
-    """Yield what stands before each secret of an instruction, or what instruction it is."""
-    text = _cut(made.text)
+    return names_in_text(_cut(made.text), f"a {made.keyword or 'RUN'}")
+
+
+def names_in_text(text: str, otherwise: str) -> Iterator[str]:
+    """Yield what stands before each secret that was cut out of a text; if nothing, the other."""
     for cut in _CUT.finditer(text):
+        if cut[0].split(":")[1] in TOO_SHORT:
+            continue
         name = _NAME.search(text[max(0, cut.start() - 100) : cut.start()])
-        yield name[1].lstrip("-") if name else f"a {made.keyword or 'RUN'}"
+        yield name[1].lstrip("-") if name else otherwise
 
 
 def _cut(text: str) -> str:

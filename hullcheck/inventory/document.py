@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ import yaml
 
 from hullcheck.catalogue import nearest
 
-__all__ = ["DocumentError", "Node", "decoded", "load", "parse", "read_text"]
+__all__ = ["DocumentError", "Node", "decoded", "load", "parse", "parse_all", "read_text"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 _RESOLVER: Any = yaml.resolver.Resolver()
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 50
+_MERGED = 100_000
+"""Keys that merges (``<<``) may bring in all: each brings all keys of another mapping."""
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -177,8 +180,24 @@ def parse(text: str, file: str = "<text>", *, foreign: bool = False) -> Node:
         of a key that stands twice the last counts.
     :raises DocumentError: it holds none.
     """
-    try:
+    with _told(file):
         return _Reader(text, file, foreign).document()
+
+
+def parse_all(text: str, file: str = "<text>") -> list[Node]:
+    """Return all documents that a YAML text of another program holds; see :func:`parse`.
+
+    :raises DocumentError: it is not sound.
+    """
+    with _told(file):
+        return list(_Reader(text, file, True).documents())
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    """Say in one sentence what libyaml finds wrong."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
@@ -199,6 +218,14 @@ class _Reader:
         self._foreign = foreign
         self._depth = 0
         self._anchors: dict[str, Node | None] = {}
+        self._merged = 0
+
+    def documents(self) -> Iterator[Node]:
+        next(self._events)
+        while not isinstance(next(self._events), yaml.StreamEndEvent):
+            self._anchors = {}
+            yield self._node(next(self._events), "the document")
+            next(self._events)
 
     def document(self) -> Node:
         next(self._events)
@@ -266,6 +293,9 @@ class _Reader:
             if key == "<<" and event.implicit[0]:
                 merge = self._node(next(self._events), "<<")
                 for each in merge.value if isinstance(merge.value, list) else [merge]:
+                    self._merged += len(each.keys()) + len(merged)
+                    if self._merged > _MERGED:
+                        raise self._error(event, "merges more than anybody writes; write it out")
                     merged = {**each.keys(), **merged}
                 continue
             if key in own and not self._foreign:

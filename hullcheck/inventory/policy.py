@@ -54,7 +54,7 @@ class Policy:
     :param verified_images: digests (sha256:…) of images whose signatures the site has verified.
     :param maximum_image_age: days after which an image must have been built again; a quarter.
     :param build_directories: folders of hosts below which build files lie: Dockerfiles, compose
-        files, pipelines; those of runners' jobs are found by themselves.
+        files, pipelines, on whatever is mounted there; those of runners' jobs are found too.
     :param privileged_job_images: patterns of images, as a runner's own settings write them, that
         jobs may run privileged: docker:*-dind of GitLab, plugins/docker of Drone.
     :param build_host_workloads: containers, by name or pattern, that may run on build hosts beside
@@ -78,6 +78,7 @@ class Policy:
     :param sboms: whether each image in use must have a bill of materials.
     :param builders: ids of what may build images, as provenance names it, or how they begin up to
         a slash or an @; whoever names one asks that each image in use has provenance.
+    :param action_owners: owners whose actions pipelines may use by tag; others' by commit only.
     :param maximum_unused_images: how many images may lie on an engine that no container uses.
     :param maximum_stopped_containers: how many containers may lie on an engine and not run.
     :param maximum_stopped_age: days after which a container that does not run is forgotten.
@@ -159,6 +160,7 @@ class Policy:
     accepted_flaws: tuple[str, ...] = ()
     sboms: bool | None = None
     builders: tuple[str, ...] | None = None
+    action_owners: tuple[str, ...] = ("actions", "github")
     maximum_unused_images: int = 20
     maximum_stopped_containers: int = 10
     maximum_stopped_age: int = 30

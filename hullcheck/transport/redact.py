@@ -97,7 +97,7 @@ _AFTER_NAME = re.compile(
     rb"|(?P<pair>\\*+\")\s*+,\s*+(?P=pair)value(?P=pair)\s*+:\s*+(?P=pair)"
     rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
     rb"|(?P<bare>\\*+[\"']:[ \t]++)(?![\s\"'\\\[{])"
-    rb"|(?P<line>\s*+\n\s*+value:[ \t]++)"
+    rb"|(?P<line>:?[ \t\r]*+\n\s*+value:[ \t]++)"
     rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
     rb"|(?P<colon>:[ \t]++)"
     rb"|(?P<space>[ \t]++|\0)(?!-)"
@@ -105,10 +105,10 @@ _AFTER_NAME = re.compile(
 _LITERAL = re.compile(rb"(?i)(?:true|false|null|none|-?\d[\d.e+-]*+)\s*+(?:[,}\]]|\Z)")
 _QUOTE = re.compile(rb"\\*+[\"']")
 _QUOTE_BEFORE = re.compile(rb"\\*[\"']\Z")
-_WORD, _LISTED, _QUERY = (
+_WORD, _LISTED, _QUERY, _FLOW = (
     # A backslash belongs to the word, unless it belongs to a quote after it.
     re.compile(rb"[^\s\"'\0\\%s]*+(?:\\++(?![\"'])[^\s\"'\0\\%s]*+)*+" % (ends, ends))
-    for ends in (b"", b",", b"&")
+    for ends in (b"", b",", b"&", b",}")
 )
 _LINE = re.compile(rb"[^\n\r\0]*+")
 _BARE = re.compile(rb"[^\n\r\0\"'\\]*+(?:\\++(?![\"'])[^\n\r\0\"'\\]*+)*+")
@@ -125,10 +125,15 @@ _KEYS = frozenset(
 _HARMLESS_END = frozenset(
     b"FILE FILES PATH DIR DIRECTORY NAME TYPE TTL EXPIRY EXPIRES EXPIRATION LIFETIME AGE LENGTH "
     b"SIZE COUNT POLICY URL URI ENDPOINT ENABLED DISABLED MODE VERSION ALGORITHM DRIVER PROVIDER "
-    b"METHOD HEADER PLUGIN PLUGINS STDIN REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
+    b"METHOD HEADER VARIABLE PLUGIN PLUGINS STDIN "
+    b"REQUIRED AUTHENTICATION STORE HELPER HELPERS".split()
 )
+_NAMING = ([b"KEY", b"ID"], [b"CREDENTIALS", b"ID"], [b"CREDENTIAL", b"ID"])
+_REFUSED = frozenset([b"DISABLED", b"DISABLE", b"NO", b"WITHOUT"])
+"""``adduser --disabled-password web``: the next word is a name."""
 _HARMLESS_VALUE = frozenset(
-    b"true false yes no y n m on off null none nil enabled disabled | > |- >- |+ >+".split()
+    b"true false yes no y n m on off null none nil enabled disabled | > |- >- |+ >+ read write "
+    b"inherit".split()
 )
 _PATH = re.compile(
     rb"(?:file://)?/(?:etc|run|var|usr|opt|home|root|srv|tmp|mnt|data|app|secrets?|certs?|vault|proc"
@@ -145,7 +150,20 @@ _NSSWITCH = re.compile(
     rb"%s(?:[ \t]++(?:%s|\[[!A-Za-z=]*+\])(?=[ \t]|\Z))*+[ \t]*+" % (_TABLES, _TABLES)
 )
 """Where nsswitch.conf(5) finds the table called passwd."""
-_REFERENCE = re.compile(rb"\$\{[A-Za-z_]\w*\}")
+_REFERENCE = re.compile(
+    rb"\$\{[A-Za-z_]\w*(?::?\?[^}\"'\n]*+|:?-)?\}|\$\([A-Za-z_][\w.]*\)"
+    rb"|\$[A-Z][A-Z_]++|\$[a-z_]*(?:token|password|passwd|secret|pass|pwd|key)"
+    rb"|(?:\$?\{\{(?:[=!]= ?'[^'\"\n]*'|''|[^'\"{}\n])*+\}\}[ :/@._-]*+)++|credentials\("
+    rb"|\$\{\{|`[A-Za-z_./-]*+"
+    rb"|\$\((?:base64|\\*+[\"'](?:\$\{?\w+\}?|%s|:|\\n)*+\\*+[\"']|[A-Za-z_./-]++"
+    rb"|\$\{?\w+\}?|[ :|])*+\)?"
+)
+"""What a shell, a compose file or a pipeline puts something in the place of, or computes; of what
+has spaces, the first word. With a digit in it, what begins with a dollar may be a password."""
+_STAND_IN = re.compile(rb"(?:[a-z]++[_-])*+(?:placeholder|dummy)(?:[_-][a-z]++)*+")
+"""What says itself that it stands for a secret: ``SECRET_KEY_BASE=precompile_placeholder``."""
+_ENV = re.compile(rb"(?i)(?:\A|[\s:])ENV[ \t]{1,4}\Z")
+"""Before a name of Dockerfile's ``ENV NAME value``."""
 
 
 _TELLING_NOTHING = frozenset(["root", "docker", "admin", "user", "sudo", "password", "test"])
@@ -156,7 +174,7 @@ _TELLING_NOTHING = frozenset(["root", "docker", "admin", "user", "sudo", "passwo
 def looks_secret(name: bytes) -> bool:
     """Tell whether something of this name (DB_PASSWORD, apiKey, --token) is a secret itself."""
     words = re.split(rb"[_.\W]+", _CAMEL.sub(b"_", name).upper().strip(b"_.-"))
-    if words[-1] in _HARMLESS_END or words[-2:] == [b"KEY", b"ID"]:
+    if words[0] in _REFUSED or words[-1] in _HARMLESS_END or words[-2:] in _NAMING:
         return False
     if any(_SECRET_WORD.search(word) for word in words) or words[-1] == b"AUTH":
         return True
@@ -270,7 +288,8 @@ class Redactor:
             position = rest.end() if rest else keyword.end()
             name = data[start:position]
             after = _AFTER_NAME.match(data, position)
-            if not after or not looks_secret(name) or not _fits(name, after):
+            before = data[max(0, start - 8) : start]
+            if not after or not looks_secret(name) or not _fits(name, after, before):
                 continue
             if after["bare"] and _LITERAL.match(data, after.end()):
                 continue
@@ -304,8 +323,10 @@ def _known(secret: bytes) -> bytes:
     return rb"(?<![\w.-])%s(?![\w.-])" % pattern
 
 
-def _fits(name: bytes, after: re.Match[bytes]) -> bool:
+def _fits(name: bytes, after: re.Match[bytes], before: bytes) -> bool:
     """Tell whether what follows a name can be its value: a flag's, only after a flag."""
+    if after["space"] and _ENV.search(before):
+        return True
     return name.startswith(b"-") or not (after["argument"] or after["space"])
 
 
@@ -318,6 +339,7 @@ def _harmless(value: bytes) -> bool:
         or _PATH.fullmatch(value)
         or _REFERENCE.fullmatch(value)
         or _NSSWITCH.fullmatch(value)
+        or _STAND_IN.fullmatch(value)
     )
 
 
@@ -347,12 +369,14 @@ def _value(data: bytes, start: int, after: re.Match[bytes], bounds: _Bounds) -> 
 def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> re.Pattern[bytes]:
     """Return how far a value without quotes reaches, by what stands before its name."""
     if after["space"]:
-        return _LINE if after["space"] == b"\0" else _WORD
+        return _LINE if after["space"] == b"\0" or _ENV.search(before) else _WORD
     if before.endswith(b"\0") or (not start and b"\0" in data):
         return _LINE
     line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
     if not line.strip(b" \t-"):
         return _LINE
+    if after["colon"] and before.rstrip(b" ")[-1:] in (b"{", b","):
+        return _FLOW
     if before.endswith(b","):
         return _LISTED
     return _QUERY if before.endswith((b"?", b"&")) else _WORD

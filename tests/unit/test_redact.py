@@ -22,7 +22,7 @@ NSSWITCH = frozenset(
 SECRETS = st.text(PRINTABLE, min_size=6, max_size=40).filter(
     # What stands for no secret: a path, a reference, what is replaced already.
     lambda text: (
-        not text.startswith(("/", "${", "-", "[redacted", "file:"))
+        not text.startswith(("/", "$", "{{", "-", "[redacted", "file:"))
         and not set(text) & set("\"'\\,&;@/`%")
         # What nsswitch.conf says of "passwd".
         and not set(text.split()) <= NSSWITCH
@@ -57,6 +57,9 @@ FORMS = {
     "systemctl": lambda name, secret: f"Environment=A=b {name}={secret} C=d",
     "yaml": lambda name, secret: f"a:\n  - {name}: {secret} x\n",
     "quoted yaml key": lambda name, secret: f'a:\n  "{name}": k{secret} x\n',
+    "yaml value": lambda name, secret: f"a:\n  {name}:\n    value: {secret} x\n",
+    "kubernetes yaml": lambda name, secret: f"- name: {name}\n  value: {secret} x\n",
+    "Dockerfile": lambda name, secret: f"FROM a\nENV {name} {secret} x\n",
     "toml": lambda name, secret: f'{name} = "{secret} x"\n',
     "mount options": lambda name, secret: f"rw,{name}={secret},uid=0",
     "url query": lambda name, secret: f"http://x/?a=b&{name}={secret}&c=d",
@@ -197,6 +200,12 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "ssh://root@web1:22/ and docker.io/library/alpine:3.19 http://[::1]:80/a@b user@host:/x",
         "PermitRootLogin no\nPasswordAuthentication no\nAuthorizedKeysFile .ssh/authorized_keys\n",
         "PASSWORD=${DB_PASSWORD}\nTOKEN=\nautomountServiceAccountToken: false\nauthentication: x\n",
+        "NPM_TOKEN: ${{ secrets.NPM }}\nid-token: write\nsecrets: inherit\ntoken: $CI_JOB_TOKEN\n",
+        "x: https://u:$PASS@h https://u:${{ secrets.X }}@h; curl -H 'Authorization: token $TOKEN'",
+        'echo "{\\"auth\\":\\"$(printf "%s:%s" "${A_B}" "${C}" | base64 | tr -d \'\\n\')\\"}" >x',
+        "A_TOKEN: ${{ github.event_name == 'push' && secrets.A || '' }}\nsecrets: inherit\n",
+        "adduser --disabled-password web && x OTP_SECRET=precompile_placeholder rails",
+        "x TOKEN=$(cat /run/secrets/x) make\nPASSWORD=${PASSWORD:?missing}\nSECRET={{ lookup }}\n",
         "GPG_KEY=E3FF2839C048B25C084DEBE9B26995E310250568\0LANG=C\0",
         "24 1 0:22 / /run/secrets/token rw,nosuid shared:2 - tmpfs tmpfs rw,mode=755",
         "Bearer authentication is needed; basic authentication is not; the token is missing",
@@ -217,6 +226,19 @@ def test_a_docker_configuration_keeps_all_but_the_secrets() -> None:
         **config,
         "auths": {"r.example": {"auth": marked("dTpw"), "username": "u"}},
     }
+
+
+def test_a_value_in_braces_ends_with_them() -> None:
+    made = redactor.clean(b"a: {TOKEN: abcdef, B: c}\nb: {B: c, TOKEN: abcdef}\n").decode()
+    assert (
+        made == f"a: {{TOKEN: {marked('abcdef')}, B: c}}\nb: {{B: c, TOKEN: {marked('abcdef')}}}\n"
+    )
+
+
+def test_what_only_begins_like_a_reference_is_cut() -> None:
+    for secret in ("$ummer2024", "${A:-hunter2}", "${{ secrets.A || 'hunter2' }}", "$UMMER2024"):
+        assert "2" not in redactor.clean(f"PASSWORD: {secret}\n".encode()).decode()[:12]
+        assert secret not in redactor.clean(f"PASSWORD: {secret}\n".encode()).decode()
 
 
 def marked(secret: str) -> str:
