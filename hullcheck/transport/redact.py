@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import pairwise
 from urllib.parse import quote
 
+from hullcheck.transport.secret_shapes import KEYED, KEYED_BY, MORE_SHAPED, MORE_SHAPES
 from hullcheck.transport.want import Evidence
 
 __all__ = ["PLACEHOLDER", "Redactor", "looks_secret"]
@@ -237,7 +238,9 @@ class Redactor:
                 data = pattern.sub(functools.partial(self._given, program), data)
         if any(each in low for each in _KEYWORDS):
             data = self._named(data)
-        for telling_ones, pattern in ((_SHAPED, _SHAPES), (_HASHED, _HASHES)):
+        for telling_ones, pattern in (
+            (_SHAPED, _SHAPES), (MORE_SHAPED, MORE_SHAPES), (KEYED_BY, KEYED), (_HASHED, _HASHES),
+        ):  # fmt: skip
             if any(each in low for each in telling_ones):
                 data = pattern.sub(self._replaced, data)
         return data
