@@ -65,10 +65,11 @@ of() { printf '%s\n' "$list" | sed -n "s/^$1$tab[0-9]*$tab//p" | tr '\n' '\0'; }
 each() {
     xargs -0 sh -c '[ $# = 0 ] || find -L "$@" -maxdepth 0 -type f -size -$Z -exec awk "$A" {} +' sh
 }
-of J | Z=257 A=$S each
-of N | Z=2049 A=$N each
-of K | Z=2049 A=$K each
-of U | Z=257 A=$U each
+has() { case $nl$list in *"$nl$1$tab"*) ;; *) false ;; esac; }
+! has J || of J | Z=257 A=$S each
+! has N || of N | Z=2049 A=$N each
+! has K || of K | Z=2049 A=$K each
+! has U || of U | Z=257 A=$U each
 """
 
 
