@@ -23,6 +23,7 @@ from hullcheck.facts import (  # noqa: F401
     containerd,
     containers,
     core_dumps,
+    credentials,
     cri,
     crio,
     cron,
@@ -39,6 +40,7 @@ from hullcheck.facts import (  # noqa: F401
     fetch_settings,
     files,
     floors,
+    git_config,
     homes,
     image_stores,
     integrity,
@@ -83,6 +85,7 @@ from hullcheck.facts import (  # noqa: F401
     swarm_parts,
     sysctl,
     umask,
+    unit_secrets,
     updates,
     work_folders,
 )

@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import pairwise
 from urllib.parse import quote
 
+from hullcheck.transport.secret_shapes import SHAPES
 from hullcheck.transport.want import Evidence
 
 __all__ = ["PLACEHOLDER", "Redactor", "looks_secret"]
@@ -65,28 +66,6 @@ _COMMANDS = (
 """Programs, and the option after them, on the same line, that is followed by a secret."""
 
 _NEAR = 512
-
-_SHAPES = re.compile(
-    rb"(?<![A-Za-z0-9_-])(?P<kept>)(?P<secret>"
-    rb"(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Za-z])|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+"
-    rb"|gl(?:pat|rtr?|cbt|dt|ptt|ft|imt|soat|ffct|agent|oas|wt)-[\w.-]{16,}+|GR1348941[\w-]{16,}+"
-    rb"|xox[abeoprs]-[\w-]{10,}+|eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)*+"
-    rb"|(?:sk|rk)_live_\w{16,}+|AIza[\w-]{35}|npm_[A-Za-z0-9]{36}|dckr_(?:pat|oat)_[\w-]{16,}+"
-    rb"|hv[sbr]\.[\w-]{20,}+|SWMTKN-1-[0-9a-z-]{20,}+|SWMKEY-1-[\w+/=-]{20,}+"
-    rb"|AGE-SECRET-KEY-1[0-9A-Z]{20,}+)"
-)
-_SHAPED = (
-    b"akia", b"asia", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-",
-    b"glrt", b"glcbt-", b"gldt-", b"glptt-", b"glft-", b"glimt-", b"glsoat-", b"glffct-",
-    b"glagent-", b"gloas-", b"glwt-", b"gr1348941", b"xox", b"eyj", b"_live_", b"aiza", b"npm_",
-    b"dckr_", b"hvs.", b"hvb.", b"hvr.", b"swmtkn-", b"swmkey-", b"age-secret-key-",
-)  # fmt: skip
-_HASHES = re.compile(
-    rb"(?P<kept>)(?P<secret>\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|apr1|argon2[a-z]{1,2}|scrypt|pbkdf2[\w-]*)"
-    rb"\$[./A-Za-z0-9$=,+-]{8,}+|\{S?SHA(?:256|512)?\}[A-Za-z0-9+/=]{20,}+)"
-)
-
-_HASHED = (b"$", b"{s")
 
 _KEYWORDS = (b"pass", b"pwd", b"secret", b"token", b"cred", b"auth", b"key")
 _KEYWORD = re.compile(rb"(?i)" + b"|".join(_KEYWORDS))
@@ -237,7 +216,7 @@ class Redactor:
                 data = pattern.sub(functools.partial(self._given, program), data)
         if any(each in low for each in _KEYWORDS):
             data = self._named(data)
-        for telling_ones, pattern in ((_SHAPED, _SHAPES), (_HASHED, _HASHES)):
+        for telling_ones, pattern in SHAPES:
             if any(each in low for each in telling_ones):
                 data = pattern.sub(self._replaced, data)
         return data

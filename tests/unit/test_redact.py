@@ -171,6 +171,25 @@ def test_twice_is_once(text: bytes) -> None:
         "$2y$05$" + "a/B." * 13,
         "$y$j9T$salt$" + "a/B." * 10,
         "dckr_pat_" + "a1B2" * 6,
+        *(
+            f"{each}{'a1B2' * 8}"
+            for each in (
+                "glrt-",
+                "gldt-",
+                "glptt-",
+                "glcbt-",
+                "pypi-AgEIcHlwaS5vcmc",
+                "shpat_",
+                "xapp-1-",
+                "sq0atp-",
+                "hf_",
+                "sk-ant-api03-",
+                "sk-proj-",
+                "lin_api_",
+            )
+        ),
+        "ghs_" + "a1B2" * 8 + ".eyJ" + "a1_-" * 8,
+        "dop_v1_" + "0123abcd" * 8,
     ],
 )
 def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
@@ -214,10 +233,27 @@ def test_the_shape_of_a_secret_is_enough(secret: str) -> None:
         "[redacted:12:0123456789ab]",
         "stat: cannot statx '/opt/r/.credentials': No such file or directory\n",
         "stat: cannot statx '/root/initialAdminPassword': Permission denied\n",
+        "stat: cannot statx '/usr/bin/docker-credential-pass': No such file or directory\n",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redactor.clean(text.encode()).decode() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DefaultEndpointsProtocol=https;AccountKey=@@==;EndpointSuffix=x",
+        "Endpoint=sb://x/;SharedAccessKeyName=root;SharedAccessKey=@@=;EntityPath=x",
+        "https://x.blob.core.windows.net/c?sv=2024&sig=@@",
+        "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n@@\n-----END ENCRYPTED SIGSTORE PRIVATE",
+        "-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----\n@@\n-----END ENCRYPTED COSIGN PRIVATE KEY",
+        '{"auths": {"r.example": {"auth": "@@"}}}',
+    ],
+)
+def test_keys_of_clouds_and_signatures(text: str) -> None:
+    key = "q1W2e3R4" * 6
+    assert key not in redactor.clean(text.replace("@@", key).encode()).decode()
 
 
 def test_a_docker_configuration_keeps_all_but_the_secrets() -> None:
