@@ -88,20 +88,17 @@ def _ctr(host: DockerHost, *argv: str, stdin: bytes = b"") -> None:
     host.run(shlex.join(client), stdin=stdin)
 
 
-# What stands in the recordings: images alone in Podman and containerd.
+# What stands in the recordings: images alone, the sound one in a store on a file system of its own.
 
 SYSTEMS = ["ctr", "--namespace", NAMESPACE]
-VFS = "podman --storage-driver=vfs"
 
 
 def sound(host: DockerHost) -> None:
-    _keep(host, good_image("registry.example/kept-good:1"))
+    host.run(STORE)
+    host.run("podman load", stdin=good_image("registry.example/kept-good:1"))
 
 
 def rotten(host: DockerHost) -> None:
-    _keep(host, bad_image("registry.example/kept-bad:1"))
-
-
-def _keep(host: DockerHost, image: bytes) -> None:
-    host.run(f"{VFS} load", stdin=image)
+    image = bad_image("registry.example/kept-bad:1")
+    host.run("podman --storage-driver=vfs load", stdin=image)
     host.run(shlex.join([*SYSTEMS, "images", "import", "-"]), stdin=image)
