@@ -7,8 +7,8 @@ from typing import Any
 
 from hullcheck.control import Manual, NotApplicable, Unknown, expect
 from hullcheck.facts.images import Image
-from hullcheck.facts.scan_reports import Report
-from hullcheck.facts.scans import Found, Stated, reports
+from hullcheck.facts.scans.about import Found, Stated, reports
+from hullcheck.facts.scans.reports import Report
 from hullcheck.inventory.policy import Policy
 
 __all__ = ["SHOWN", "SLACK", "found_for", "judged", "newest", "not_found", "writers"]

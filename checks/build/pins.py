@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from hullcheck.facts.dockerfile import Base
+from hullcheck.facts.build_files.dockerfile import Base
 from hullcheck.facts.images import parse_reference
 
 __all__ = ["by_no_digest", "by_no_version", "settled"]

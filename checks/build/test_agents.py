@@ -6,11 +6,11 @@ import posixpath
 
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts, User
-from hullcheck.facts.build_agents import OTHERS, BuildAgent
 from hullcheck.facts.doors import ENGINE_GROUPS
 from hullcheck.facts.files import Files
 from hullcheck.facts.processes import Gone
 from hullcheck.facts.root_groups import NAMED
+from hullcheck.facts.runners.agents import OTHERS, BuildAgent
 from hullcheck.inventory.policy import Policy
 
 SELF_UPDATING = frozenset({"github", "azure", "jenkins-agent"})

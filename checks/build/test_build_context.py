@@ -6,8 +6,8 @@ import posixpath
 import re
 
 from hullcheck.control import NotApplicable, control, expect
-from hullcheck.facts.dockerfile import Line
-from hullcheck.facts.dockerfiles import Dockerfile
+from hullcheck.facts.build_files.dockerfile import Line
+from hullcheck.facts.build_files.dockerfiles import Dockerfile
 
 EXAMPLE = re.compile(r"\.env\.(?:.*\.)?(?:example|sample|template|dist|defaults?|schema|ci|test)")
 PRIVATE = re.compile(

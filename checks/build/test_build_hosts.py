@@ -10,8 +10,6 @@ from testinfra.host import Host
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.agent_places import AgentPlaces
-from hullcheck.facts.build_agents import OTHERS, BuildAgent
 from hullcheck.facts.clouds import Cloud, unit_denies, unreachable
 from hullcheck.facts.containers import Container
 from hullcheck.facts.containers.kubelets import LISTERS
@@ -21,6 +19,8 @@ from hullcheck.facts.processes import Process, Processes
 from hullcheck.facts.registry import Unseen, get
 from hullcheck.facts.role import BUILD_HOST, Role
 from hullcheck.facts.routes import Network
+from hullcheck.facts.runners.agents import OTHERS, BuildAgent
+from hullcheck.facts.runners.places import AgentPlaces
 from hullcheck.inventory.policy import Policy
 
 FAR = ("4.15.77.3", "103.66.201.14", "190.12.84.21")

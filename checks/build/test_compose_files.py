@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from hullcheck.control import NotApplicable, Unknown, control, expect
-from hullcheck.facts.compose_files import ComposeFile, Service, Setting
+from hullcheck.facts.build_files.compose import ComposeFile, Service, Setting
 from hullcheck.facts.foreign_yaml import at, items, text, texts
 from hullcheck.facts.secret_names import names_in_text
 from hullcheck.inventory.policy import Policy

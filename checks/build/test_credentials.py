@@ -8,10 +8,10 @@ from testinfra.host import Host
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.credentials import Credentials, Login, Token, checkouts, secrets_in
+from hullcheck.facts.credentials.files import Credentials, Login, Token, checkouts, secrets_in
+from hullcheck.facts.credentials.units import UnitSecrets
 from hullcheck.facts.files import Files
-from hullcheck.facts.reading import readers_of
-from hullcheck.facts.unit_secrets import UnitSecrets
+from hullcheck.facts.readers import readers_of
 from hullcheck.inventory.policy import Policy
 
 PATH = (

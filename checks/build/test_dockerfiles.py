@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
-from hullcheck.facts.dockerfile import Base, Line, assigned, expand
-from hullcheck.facts.dockerfiles import Dockerfile
+from hullcheck.facts.build_files.dockerfile import Base, Line, assigned, expand
+from hullcheck.facts.build_files.dockerfiles import Dockerfile
 from hullcheck.facts.images import parse_reference
 from hullcheck.facts.origins import approved
 from hullcheck.facts.secret_names import names_in_text

@@ -7,8 +7,8 @@ import re
 
 from hullcheck.control import NotApplicable, control, expect
 from hullcheck.facts.accounts import Accounts
+from hullcheck.facts.credentials.git import CUT, GitConfig
 from hullcheck.facts.files import Files
-from hullcheck.facts.git_config import CUT, GitConfig
 
 PROGRAMS = (("core", "hookspath"), ("core", "fsmonitor"), ("init", "templatedir"),
             ("core", "sshcommand"), ("core", "askpass"), ("credential", "helper"))  # fmt: skip

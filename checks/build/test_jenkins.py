@@ -8,12 +8,12 @@ from testinfra.host import Host
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.files import Files
-from hullcheck.facts.jenkins import KEYS, SWITCH, JenkinsHome
-from hullcheck.facts.jenkins_secrets import leaks
-from hullcheck.facts.jenkins_setup import Setup, setups
+from hullcheck.facts.jenkins.controller import KEYS, SWITCH, JenkinsHome
+from hullcheck.facts.jenkins.secrets import leaks
+from hullcheck.facts.jenkins.setup import Setup, setups
 from hullcheck.facts.packet_filter import PacketFilter
 from hullcheck.facts.processes import Processes
-from hullcheck.facts.readers import readers
+from hullcheck.facts.readers import readers_of
 from hullcheck.facts.registry import get
 from hullcheck.facts.routes import Network
 from hullcheck.facts.sockets import Sockets
@@ -45,7 +45,7 @@ def test_jenkins_keys(jenkins_home: JenkinsHome) -> None:
     trusted = jenkins_home.trusted
     files = jenkins_home.files(*KEYS)
     secrets = files[0]
-    closed = secrets.state == "present" and not readers(secrets, trusted)
+    closed = secrets.state == "present" and not readers_of(secrets, trusted)
     hidden = []
     for file in files:
         if closed and file.path.startswith(f"{secrets.path}/") and file.state == "denied":
@@ -53,7 +53,7 @@ def test_jenkins_keys(jenkins_home: JenkinsHome) -> None:
         if file.state == "denied":
             hidden.append(file.reason)
         elif file.exists:
-            expect(readers(file, trusted), equals=[], what=f"who else may read {file}")
+            expect(readers_of(file, trusted), equals=[], what=f"who else may read {file}")
             expect(file.writable_by_others(trusted), equals=[], what=f"who else may write {file}")
     if hidden:
         raise Unknown(hidden[0])

@@ -11,10 +11,10 @@ from hullcheck.facts.capabilities import DOCKER_DEFAULT, names
 from hullcheck.facts.doors import ENGINE_GROUPS
 from hullcheck.facts.files import File
 from hullcheck.facts.host_trees import sensitive
-from hullcheck.facts.job_runners import JobRunner
 from hullcheck.facts.mounts import within
 from hullcheck.facts.root_groups import NAMED
-from hullcheck.facts.runner_jobs import BESIDE, DRIVER, HOST, OTHERS, Mount
+from hullcheck.facts.runners.job_runners import JobRunner
+from hullcheck.facts.runners.jobs import BESIDE, DRIVER, HOST, OTHERS, Mount
 from hullcheck.facts.runtime_sockets import KNOWN, RuntimeSockets
 from hullcheck.inventory.policy import Policy
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
-from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.files import File
-from hullcheck.facts.job_runners import JobRunner
 from hullcheck.facts.mounts import within
 from hullcheck.facts.processes import Processes
+from hullcheck.facts.readers import readers_of
+from hullcheck.facts.runners.job_runners import JobRunner
 from hullcheck.inventory.policy import Policy
 
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]|::1):\d+")
@@ -87,31 +86,18 @@ def test_runner_tls(job_runner: JobRunner) -> None:
     fix="chown root (or the runner's user) and chmod 600 config.toml, .runner and env files, and "
     "let nobody else write the folders above them.",
 )
-def test_runner_files(job_runner: JobRunner, accounts: Accounts) -> None:
+def test_runner_files(job_runner: JobRunner) -> None:
     """With its token anybody poses as the runner, and is sent other projects' jobs with their code
     and secrets. Who can write its settings, or a folder on the way to them, makes jobs privileged
     or gives them the host. A closed folder above a file that is open keeps it closed."""
     if not (job_runner.secrets or job_runner.files):
         raise NotApplicable("it has no files that are known: its environment tells all")
     trusted = {0} | ({job_runner.uid} if job_runner.uid is not None else set())
-    names = {each.name for each in accounts.users if each.uid in trusted}
     for file in (*job_runner.secrets, *job_runner.files):
         if file in job_runner.secrets:
-            expect(_readers(file, accounts, names), equals=[], what=f"who can read {file}")
+            expect(readers_of(file, trusted), equals=[], what=f"who can read {file}")
         found = list(dict.fromkeys(file.writable_by_others(trusted)))
         expect(found, equals=[], what=f"who can change {file}")
-
-
-def _readers(file: File, accounts: Accounts, trusted: set[str]) -> list[str]:
-    for directory in file.ancestors:
-        through = accounts.members(directory.gid) if directory.mode & 0o010 else frozenset()
-        if not directory.mode & 0o001 and not through - trusted:
-            return []
-    members = sorted(accounts.members(file.gid) - trusted) if file.mode & 0o040 else []
-    found = [f"members of {file.group or file.gid}: {', '.join(members)}"] if members else []
-    if file.mode & 0o004:
-        found.append("everybody")
-    return [*found, *file.acl_beyond(0o640, groups=(file.gid,))]
 
 
 @control(

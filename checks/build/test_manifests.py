@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hullcheck.control import NotApplicable, control, expect
-from hullcheck.facts.manifests import Manifest
+from hullcheck.facts.build_files.manifests import Manifest
 
 
 @control(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
-from hullcheck.facts.foreign_yaml import at, text
-from hullcheck.facts.included import COMMIT, included
-from hullcheck.facts.pipelines import GITHUB, Pipeline
-from hullcheck.facts.workflows import (
+from hullcheck.facts.build_files.included import COMMIT, included
+from hullcheck.facts.build_files.pipelines import GITHUB, Pipeline
+from hullcheck.facts.build_files.workflows import (
     FOREIGN,
     injected,
     jobs,
@@ -16,6 +15,7 @@ from hullcheck.facts.workflows import (
     triggers,
     unclear_code,
 )
+from hullcheck.facts.foreign_yaml import at, text
 from hullcheck.inventory.policy import Policy
 
 from .pins import by_no_digest

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
+from hullcheck.facts.build_files.pipelines import Pipeline
+from hullcheck.facts.build_files.scanning import builds_images, scans
 from hullcheck.facts.foreign_yaml import text
-from hullcheck.facts.pipelines import Pipeline
-from hullcheck.facts.scanning import builds_images, scans
 from hullcheck.facts.secret_names import names_in_text
 from hullcheck.facts.shell import Unreadable, parse
 from hullcheck.inventory.policy import Policy

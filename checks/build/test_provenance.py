@@ -4,9 +4,9 @@ from datetime import datetime
 
 from checks.build.evidence import SLACK, not_found, writers
 from hullcheck.control import Manual, NotApplicable, control, expect
-from hullcheck.facts.build_settings import Setting
 from hullcheck.facts.images import Image
-from hullcheck.facts.scans import provenances, sboms
+from hullcheck.facts.scans.about import provenances, sboms
+from hullcheck.facts.scans.settings import Setting
 from hullcheck.inventory.policy import Policy
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hullcheck.control import NotApplicable, Unknown, control, expect
-from hullcheck.facts.buildkite import BuildkiteAgent, on
 from hullcheck.facts.files import Files
-from hullcheck.facts.readers import readers
-from hullcheck.facts.runner_folders import AS_ROOT, HOOK, SECRETS, SHAPING, RunnerFolder
+from hullcheck.facts.readers import readers_of
+from hullcheck.facts.runners.buildkite import BuildkiteAgent, on
+from hullcheck.facts.runners.folders import AS_ROOT, HOOK, SECRETS, SHAPING, RunnerFolder
 
 HOOKS = ("hooks-path", "additional-hooks-paths", "bootstrap-script")
 
@@ -27,7 +27,7 @@ def test_runner_credentials(runner_folder: RunnerFolder, files: Files) -> None:
         if file.state == "denied":
             hidden.append(file.reason)
         elif file.exists:
-            expect(readers(file, trusted), equals=[], what=f"who else may read {file}")
+            expect(readers_of(file, trusted), equals=[], what=f"who else may read {file}")
             expect(file.writable_by_others(trusted), equals=[], what=f"who else may write {file}")
     if hidden:
         raise Unknown(hidden[0])
@@ -135,7 +135,7 @@ def test_buildkite_files(buildkite_agent: BuildkiteAgent, files: Files) -> None:
     if buildkite_agent.path:
         file = buildkite_agent.file
         users = {0, *buildkite_agent.users}
-        expect(readers(file, users), equals=[], what=f"who else may read {file}")
+        expect(readers_of(file, users), equals=[], what=f"who else may read {file}")
         expect(file.writable_by_others(users), equals=[], what=f"who else may write {file}")
     paths = _hooks(buildkite_agent)
     if not paths and not buildkite_agent.path:

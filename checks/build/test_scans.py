@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from checks.build.evidence import SHOWN, SLACK, found_for, judged, newest, not_found
 from hullcheck.control import Manual, Unknown, control, expect
 from hullcheck.facts.images import Image
-from hullcheck.facts.scan_reports import Flaw, Report
-from hullcheck.facts.scans import Stated, trivys
+from hullcheck.facts.scans.about import Stated, trivys
+from hullcheck.facts.scans.reports import Flaw, Report
 from hullcheck.inventory.policy import Policy
 
 

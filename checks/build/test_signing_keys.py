@@ -8,7 +8,7 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.credentials import Credentials, checkouts
+from hullcheck.facts.credentials.files import Credentials, checkouts
 from hullcheck.facts.role import BUILD_HOST, Role
 from hullcheck.inventory.policy import Policy
 

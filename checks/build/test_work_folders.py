@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hullcheck.control import Manual, control, expect
-from hullcheck.facts.work_folders import WorkFolder
+from hullcheck.facts.runners.work_folders import WorkFolder
 from hullcheck.inventory.policy import Policy
 
 HOUR = 3600

@@ -18,12 +18,12 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
-from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.engines import Engine, Told, engine_kind
 from hullcheck.facts.package_files import SWEEP, PackageFile, PackageFiles
 from hullcheck.facts.podman.roots import parse_toml
 from hullcheck.facts.processes import Gone, Process, Processes
 from hullcheck.facts.registry import Unseen, fact, get, provide_each
+from hullcheck.facts.runners.agents import BuildAgent
 from hullcheck.facts.sockets import InetListener, sockets_of
 from hullcheck.facts.toml_daemon import Flags, TomlFile, parse_arguments, wants
 from hullcheck.facts.toml_daemon import toml_file as read_answers

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
-from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.registry import provide
 from hullcheck.facts.routes import NET, STATE, Network
+from hullcheck.facts.runners.agents import BuildAgent
 from hullcheck.facts.texts import known, sweep, texts
 from hullcheck.transport import session_of, want
 

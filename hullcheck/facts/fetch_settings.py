@@ -18,12 +18,12 @@ import yaml
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
-from hullcheck.facts.build_agents import BuildAgent
 from hullcheck.facts.package_archives import parse_ini
 from hullcheck.facts.package_files import NAMES, SWEEP, PackageFile, PackageFiles
 from hullcheck.facts.podman.roots import parse_toml
 from hullcheck.facts.processes import Gone
 from hullcheck.facts.registry import get, provide
+from hullcheck.facts.runners.agents import BuildAgent
 from hullcheck.transport import CannotAnswer, session_of
 
 __all__ = ["READERS", "FetchSettings", "Setting", "fetch_settings", "parse_settings"]

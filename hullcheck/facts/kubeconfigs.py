@@ -17,8 +17,8 @@ from cryptography import x509
 from testinfra.host import Host
 
 from hullcheck.control import Unknown
-from hullcheck.facts.agent_places import AgentPlaces
 from hullcheck.facts.registry import get, provide
+from hullcheck.facts.runners.places import AgentPlaces
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import CannotAnswer, Want, session_of, want
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from testinfra.host import Host
 
 from hullcheck.catalogue import all_controls
-from hullcheck.facts.build_files import WORK, sweep_want
+from hullcheck.facts.build_files.files import WORK, sweep_want
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from hullcheck.transport import session_of

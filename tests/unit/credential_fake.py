@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hullcheck.facts.credential_sweep import Swept, extra_want, swept
-from hullcheck.facts.git_config import Setting, more_want, read_git
+from hullcheck.facts.credentials.git import Setting, more_want, read_git
+from hullcheck.facts.credentials.sweep import Swept, extra_want, swept
 from hullcheck.transport import Answer, Evidence, Want
 
 SHELLS: Sequence[Sequence[str]] = (("dash",), ("busybox", "sh"))

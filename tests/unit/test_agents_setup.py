@@ -21,15 +21,15 @@ from checks.build.test_work_folders import test_checkout_credentials as credenti
 from checks.build.test_work_folders import test_old_checkouts as old
 from hullcheck.control import Unknown
 from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.agent_places import PLACES, agent_places
-from hullcheck.facts.build_agents import BuildAgent
-from hullcheck.facts.buildkite import BuildkiteAgent, buildkite_agent, parse_cfg
 from hullcheck.facts.files import File, Files
-from hullcheck.facts.readers import readers
+from hullcheck.facts.readers import readers_of
 from hullcheck.facts.registry import Unseen
-from hullcheck.facts.runner_folders import RunnerFolder, runner_folder
+from hullcheck.facts.runners.agents import BuildAgent
+from hullcheck.facts.runners.buildkite import BuildkiteAgent, buildkite_agent, parse_cfg
+from hullcheck.facts.runners.folders import RunnerFolder, runner_folder
+from hullcheck.facts.runners.places import PLACES, agent_places
+from hullcheck.facts.runners.work_folders import WorkFolder, parse_work, work_want
 from hullcheck.facts.way import Status
-from hullcheck.facts.work_folders import WorkFolder, parse_work, work_want
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport import Answer, Evidence, session_of, want
 from tests.unit.fake import host_with
@@ -300,6 +300,7 @@ def stood(mode: int, *above: int, uid: int = 995, gid: int = 995, acl: str = "")
     host = host_with({
         "getent passwd": PASSWD + "eve:x:1000:1000::/home/eve:/bin/sh\n",
         "getent group": GROUP.format("ci,eve"), f"getfacl -cpn -- {path}": text,
+        "getfacl -cpn -- /": "user::rwx\ngroup::r-x\nother::r-x\n",
     })  # fmt: skip
     session_of(host).recall(("provider", "accounts"), lambda: Accounts(host))
     folders = tuple(Status("/", "directory", each, 0, gid, "", "", 9, 0.0, 1, 1, 1)
@@ -324,4 +325,4 @@ def stood(mode: int, *above: int, uid: int = 995, gid: int = 995, acl: str = "")
     ],
 )
 def test_who_reads(file: File, some: bool) -> None:
-    assert bool(readers(file, {0, 995})) is some
+    assert bool(readers_of(file, {0, 995})) is some

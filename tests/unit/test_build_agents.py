@@ -6,9 +6,9 @@ import pytest
 
 from hullcheck.control import Unknown
 from hullcheck.facts import get
-from hullcheck.facts.build_agents import _environ, kind_of
 from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
-from hullcheck.facts.runner_launches import RUNNERS, filtered
+from hullcheck.facts.runners.agents import _environ, kind_of
+from hullcheck.facts.runners.launches import RUNNERS, filtered
 from hullcheck.transport import session_of
 from tests.unit.container_fake import INIT, Fake
 from tests.unit.fake import host_with

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hullcheck.catalogue import all_controls
-from hullcheck.facts.dockerfile import NoDockerfile, parse_dockerfile
-from hullcheck.facts.dockerignore import parse_ignore
+from hullcheck.facts.build_files.dockerfile import NoDockerfile, parse_dockerfile
+from hullcheck.facts.build_files.dockerignore import parse_ignore
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
 from tests.unit.build_fake import POLICY, ROOT, host_of, judged, status, told

@@ -16,7 +16,6 @@ from checks.build.test_build_hosts import test_job_egress as egress
 from checks.build.test_build_hosts import test_metadata_service as metadata
 from hullcheck.control import Unknown
 from hullcheck.facts.accounts import Accounts
-from hullcheck.facts.agent_places import AgentPlaces, Seen
 from hullcheck.facts.clouds import MACHINE, Cloud, cloud, unit_denies, unreachable
 from hullcheck.facts.containers import Container
 from hullcheck.facts.kubeconfigs import Kubeconfig, kubeconfigs
@@ -25,6 +24,7 @@ from hullcheck.facts.packet_filter.nft import parse_ruleset
 from hullcheck.facts.registry import Unseen
 from hullcheck.facts.role import Role
 from hullcheck.facts.routes import STATE, Route, parse_routes
+from hullcheck.facts.runners.places import AgentPlaces, Seen
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport import session_of
 from hullcheck.verdict import Object

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from hullcheck.facts.groovy import literals
-from hullcheck.facts.manifests import loose_requirements
+from hullcheck.facts.build_files.groovy import literals
+from hullcheck.facts.build_files.manifests import loose_requirements
 from hullcheck.inventory.policy import Policy
 from tests.unit.build_fake import ROOT, judged, status
 

@@ -10,11 +10,11 @@ import pytest
 
 from hullcheck.control import Unknown
 from hullcheck.facts import get
-from hullcheck.facts.credential_sweep import SWEEP, below_want, extra_want, swept
-from hullcheck.facts.credentials import Login, secrets_in
-from hullcheck.facts.git_config import GIT, more_want, parse_git
-from hullcheck.facts.reading import readers_of
-from hullcheck.facts.unit_secrets import SHOWN
+from hullcheck.facts.credentials.files import Login, secrets_in
+from hullcheck.facts.credentials.git import GIT, more_want, parse_git
+from hullcheck.facts.credentials.sweep import SWEEP, below_want, extra_want, swept
+from hullcheck.facts.credentials.units import SHOWN
+from hullcheck.facts.readers import readers_of
 from hullcheck.facts.way import FORMAT
 from hullcheck.transport import Answer, CannotAnswer, Evidence
 from hullcheck.transport.redact import Redactor

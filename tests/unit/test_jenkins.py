@@ -29,13 +29,13 @@ from checks.build.test_jenkins import (
     test_jenkins_secrets as secrets,
 )
 from hullcheck.control import Unknown
-from hullcheck.facts.agent_places import PLACES
 from hullcheck.facts.files import Files
-from hullcheck.facts.jenkins import JenkinsHome, jenkins_home
-from hullcheck.facts.jenkins_secrets import leaks, leaks_want, parse_leaks
-from hullcheck.facts.jenkins_setup import setups
-from hullcheck.facts.jenkins_xml import parse_shape, shape_want
+from hullcheck.facts.jenkins.controller import JenkinsHome, jenkins_home
+from hullcheck.facts.jenkins.secrets import leaks, leaks_want, parse_leaks
+from hullcheck.facts.jenkins.setup import setups
+from hullcheck.facts.jenkins.xml import parse_shape, shape_want
 from hullcheck.facts.registry import Unseen
+from hullcheck.facts.runners.places import PLACES
 from hullcheck.transport import Answer, Evidence, session_of
 from hullcheck.verdict import Object
 from tests.unit.fake import host_with

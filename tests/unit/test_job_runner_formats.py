@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hullcheck.control import Unknown
-from hullcheck.facts.runner_actions import ActionsConfig, actions, config_option, parse_registration
-from hullcheck.facts.runner_environments import (
+from hullcheck.facts.runners.actions import (
+    ActionsConfig,
+    actions,
+    config_option,
+    parse_registration,
+)
+from hullcheck.facts.runners.environments import (
     drone,
     env_file,
     flags_of,
@@ -18,9 +23,9 @@ from hullcheck.facts.runner_environments import (
     woodpecker,
     woodpecker_server,
 )
-from hullcheck.facts.runner_gitlab import config_path, job_user, parse_gitlab, runs_jobs
-from hullcheck.facts.runner_jobs import HOST, MACHINES, Mount, mount_of, options_of, peer
-from hullcheck.facts.typed_tables import Table, parse_yaml
+from hullcheck.facts.runners.gitlab import config_path, job_user, parse_gitlab, runs_jobs
+from hullcheck.facts.runners.jobs import HOST, MACHINES, Mount, mount_of, options_of, peer
+from hullcheck.facts.runners.typed_tables import Table, parse_yaml
 
 CUT = "[redacted:20:0123456789ab]"
 

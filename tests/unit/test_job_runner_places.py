@@ -11,8 +11,8 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import Unseen, get
 from hullcheck.facts.accounts import User
 from hullcheck.facts.files import File
-from hullcheck.facts.job_runners import INSTALLED
-from hullcheck.facts.runner_launches import UNITS
+from hullcheck.facts.runners.job_runners import INSTALLED
+from hullcheck.facts.runners.launches import UNITS
 from hullcheck.facts.way import Status
 from hullcheck.transport import session_of
 from tests.unit.fake import host_with

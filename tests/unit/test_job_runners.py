@@ -12,7 +12,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts.accounts import Group, User
 from hullcheck.facts.files import File
 from hullcheck.facts.mounts import Place
-from hullcheck.facts.runner_jobs import (
+from hullcheck.facts.runners.jobs import (
     BESIDE,
     CONTAINERS,
     DRIVER,
@@ -25,6 +25,8 @@ from hullcheck.facts.runner_jobs import (
 from hullcheck.facts.runtime_sockets import RuntimeSockets
 from hullcheck.facts.way import Status
 from hullcheck.inventory.policy import Policy
+from hullcheck.transport import session_of
+from tests.unit.fake import host_with
 from tests.unit.judged import outcome
 
 ANY = ("**",)
@@ -273,12 +275,15 @@ def test_files(mode, gid, closed, state):
     found = runner(launch=running(0))
     folder = status("/etc/r", mode=0o700 if closed else 0o755)
     itself = status("/etc/r/c", "file", mode, gid=gid)
-    found.secrets = (Plain(None, "/etc/r/c", "present", "", itself, (), (status("/"), folder)),)
-    assert outcome(runners.test_runner_files, found, Known()) == state
+    bare = "user::rwx\ngroup::r-x\nother::r-x\n"
+    host = host_with({f"getfacl -cpn -- {path}": bare for path in ("/", "/etc/r", "/etc/r/c")})
+    session_of(host).recall(("provider", "accounts"), Known)
+    found.secrets = (Plain(host, "/etc/r/c", "present", "", itself, (), (status("/"), folder)),)
+    assert outcome(runners.test_runner_files, found) == state
 
 
 def test_files_that_cannot_be_seen_are_unknown():
     found = runner(launch=running(0))
     found.secrets = (file("/etc/x", state="denied"),)
     with pytest.raises(Unknown):
-        runners.test_runner_files(found, Known())
+        runners.test_runner_files(found)

@@ -14,10 +14,10 @@ import pytest
 from checks.build.test_provenance import test_default_attestations as default_attestations
 from checks.build.test_provenance import test_provenance as provenance
 from checks.build.test_scans import test_scanned as scanned
-from hullcheck.facts.build_settings import SETTINGS
-from hullcheck.facts.evidence_files import Evidence, evidence, evidence_want
-from hullcheck.facts.json_documents import parsed
-from hullcheck.facts.scan_reports import digests_in, report_of
+from hullcheck.facts.scans.documents import parsed
+from hullcheck.facts.scans.evidence import Evidence, evidence, evidence_want
+from hullcheck.facts.scans.reports import digests_in, report_of
+from hullcheck.facts.scans.settings import SETTINGS
 from hullcheck.transport import CannotAnswer, session_of
 from tests.unit.fake import host_with
 from tests.unit.here import host_here
