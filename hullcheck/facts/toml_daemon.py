@@ -221,9 +221,9 @@ class TomlDaemon(Engine):
 
 
 def wants(path: str) -> tuple[Want, Want]:
-    """Return what must be asked to read a file: its content, and when it last changed."""
+    """Return what must be asked to read a file: its content, when it last changed, its size."""
     folder = posixpath.dirname(path) or "/"
-    changed = want("stat -L -c '%%Y %%Z %%n' -- %s %s", path, folder, meaning=(0, 1))
+    changed = want("stat -L -c '%%Y %%Z %%s %%n' -- %s %s", path, folder, meaning=(0, 1))
     return read(path), changed
 
 
@@ -232,14 +232,13 @@ def toml_file(path: str, place: str, content: Answer, changed: Answer) -> TomlFi
 
     :raises Unknown: it cannot be read, or is not TOML.
     """
-    times = {
-        found[3]: float(max(int(found[1]), int(found[2])))
-        for line in changed.text.splitlines()
-        if (found := re.fullmatch(r"(\d+) (\d+) (.*)", line))
-    }
+    lines = [re.fullmatch(r"(\d+) (\d+) (\d+) (.*)", line) for line in changed.text.splitlines()]
+    times = {each[4]: float(max(int(each[1]), int(each[2]))) for each in lines if each}
     if content.exit == 0:
         if place not in times:
             raise Unknown(f"when {path} was last changed cannot be told")
+        if not content.text and any(each and each[4] == place and int(each[3]) for each in lines):
+            raise Unknown(f"{path} is not empty, but nothing came of it")
         return TomlFile(path, True, parse_toml(path, content.text), times[place])
     if content.complaint.endswith(_OVER):
         return TomlFile(path, False, {}, times.get(posixpath.dirname(place) or "/"))

@@ -12,16 +12,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hullcheck.catalogue import all_controls
+from hullcheck.inventory.policy import Policy
 from hullcheck.run.audit import Plan, Subject, audit_host
 from hullcheck.transport.recording import dump
 from hullcheck.transport.target import Target
 from tests.live.hosts.docker import DockerHost
 from tests.live.hosts.population import populate
+from tests.live.hosts.runc import CONTAINERD
 from tests.recordings.parts import (
     accounts,
     audit_rules,
     auditlog,
     behaviour,
+    build_builders,
+    build_controllers,
+    build_credentials,
+    build_files,
+    build_runners,
+    build_scans,
+    image_stores,
     images,
     kernel,
     layers,
@@ -64,6 +73,10 @@ CONFIG = {
     "experimental": True,
 }  # fmt: skip
 
+BUILDING = (build_builders, build_controllers, build_credentials, build_files, build_runners)
+
+POLICY = Policy(build_directories=("/srv/build",), scan_reports=("/srv/scans",), sboms=True)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,10 +104,14 @@ def main() -> None:
             podman, sshd, storage, user_ranges,
         ):  # fmt: skip
             part.rotten(host)
+        image_stores.rotten(host, CONTAINERD)
+        build_scans.rotten(host)
+        for part in BUILDING:
+            part.builder_rotten(host)
         target = Target("ssh", host.name, ssh_config=host.ssh_config)
         plan = Plan(tuple(all_controls().values()), datetime.now(UTC))
         show(host, {"/proc/cmdline": f"{BOOT}\n"})
-        audit = audit_host(Subject(target), plan)
+        audit = audit_host(Subject(target, POLICY), plan)
         dump(own(audit.evidence, host), HERE / "populated.jsonl.gz")
     for verdict in audit.verdicts:
         print(f"{verdict.status:15}{verdict.control:40}{verdict.reason[:100]}")

@@ -45,7 +45,9 @@ def daemon_host(
         there = path in files
         answers[content.command] = files[path] if there else NO_FILE
         place = path if there else posixpath.dirname(path)
-        answers[when.command] = (0 if there else 1, f"{changed} {changed} {place}\n")
+        size = len(files.get(path, ""))
+        told = f"{changed} {changed} {size} {place}\n"
+        answers[when.command] = (0 if there else 1, told)
         answers |= _stats(path) if there else {}
     for folder in ("/etc/containerd/conf.d", "/etc/crio/crio.conf.d", *(folders or {})):
         listed = (folders or {}).get(folder)

@@ -43,7 +43,7 @@ def verdicts(test, files=None, program=None, toml=None, policy=None, changed=1, 
         content, times = wants(FILE)
         gone = (1, "", f"head: cannot open '{FILE}' for reading: No such file or directory\n")
         base[content.command] = gone if toml is None else toml
-        base[times.command] = (1, f"{changed} {changed} {FILE}\n1 1 /etc/buildkit\n")
+        base[times.command] = (1, f"{changed} {changed} 0 {FILE}\n1 1 4 /etc/buildkit\n")
     verdict = judge(control_of(test), host_with(base), Site("h", policy or Policy()))
     found = {each.object.name: str(each.status) for each in verdict.findings}
     ours = {name: said for name, said in found.items() if name.startswith(("build", "skopeo"))}

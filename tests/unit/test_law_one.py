@@ -24,6 +24,7 @@ from hullcheck.judge import Site, judge
 from hullcheck.transport import Evidence, Session, host_of
 from hullcheck.transport.recording import Replay, load
 from hullcheck.verdict import Object, Status, Verdict
+from tests.recordings.make_populated import POLICY
 
 RECORDING = Path(__file__).parents[1] / "recordings/populated.jsonl.gz"
 CLEAN = (Status.PASS, Status.NOT_APPLICABLE)
@@ -58,7 +59,7 @@ class Whole(Session):
         self.preload(recording)
         self.host = host_of(self, "populated", "recording")
         started = datetime.fromtimestamp(evidence()[0].started, UTC)
-        self.site = Site("populated", started=started)
+        self.site = Site("populated", POLICY, started=started)
 
     def keep(self) -> None:
         """Judge all controls, and keep what was made of the evidence."""

@@ -14,7 +14,8 @@ from checks.build.test_provenance import test_sbom as sbom
 from checks.build.test_scans import test_fixable_flaws as fixable_flaws
 from checks.build.test_scans import test_scanned as scanned
 from checks.build.test_scans import test_scanner_database as scanner_database
-from hullcheck.facts import attested, scans
+from hullcheck.facts.scans import about as scans
+from hullcheck.facts.scans import attested
 from tests.unit.image_fake import number, one
 from tests.unit.scan_fake import (
     APP,

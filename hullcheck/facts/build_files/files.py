@@ -372,7 +372,10 @@ def compose_paths(host: Host) -> tuple[list[str], str]:
         if not isinstance(each, Container):
             doubt = each.reason
             continue
-        labels = each.config("Labels", {}) or {}
+        labels = each.config("Labels", {})
+        if not isinstance(labels, dict):
+            doubt = f"the labels of container {each} are no table"
+            continue
         folder = str(labels.get(LABEL_FOLDER) or "")
         for name in str(labels.get(LABEL_FILES) or "").split(","):
             path = posixpath.normpath(posixpath.join(folder, name.strip())) if name.strip() else ""

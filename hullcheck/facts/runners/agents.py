@@ -184,21 +184,27 @@ def kind_of(name: str) -> str:
 
 
 def _names(process: Process) -> Iterator[str]:
-    """Yield the names of files that tell what a process is.
+    """Yield the names of files that tell what a process is; where they cannot be seen, what the
+    kernel calls it.
 
     :raises Gone: it has ended.
     """
     if process.name.startswith("java"):
         yield from map(posixpath.basename, process.whole_cmdline)
         return
+    named = next((each for each in KINDS if each[:15] == process.name), "")
     try:
-        yield posixpath.basename(next(iter(process.cmdline), ""))
+        yield posixpath.basename(next(iter(process.whole_cmdline), ""))
+    except Gone:
+        raise
+    except Unknown:
+        yield named
+    try:
         yield posixpath.basename(process.exe.removesuffix(" (deleted)"))
     except Gone:
         raise
     except Unknown:
-        # The name that the kernel gives is all that others see of it.
-        yield next((each for each in KINDS if each[:15] == process.name), "")
+        yield named
 
 
 @provide_each

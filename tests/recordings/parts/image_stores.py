@@ -83,22 +83,19 @@ def in_containerd(host: DockerHost) -> None:
     _ctr(host, "images", "tag", "--force", names["good"], names["moved"])
 
 
-def _ctr(host: DockerHost, *argv: str, stdin: bytes = b"") -> None:
-    client = ["ctr", "--address", CONTAINERD, "--namespace", NAMESPACE, *argv]
+def _ctr(host: DockerHost, *argv: str, stdin: bytes = b"", address: str = CONTAINERD) -> None:
+    client = ["ctr", "--address", address, "--namespace", NAMESPACE, *argv]
     host.run(shlex.join(client), stdin=stdin)
 
 
 # What stands in the recordings: images alone, the sound one in a store on a file system of its own.
-
-SYSTEMS = ["ctr", "--namespace", NAMESPACE]
-
 
 def sound(host: DockerHost) -> None:
     host.run(STORE)
     host.run("podman load", stdin=good_image("registry.example/kept-good:1"))
 
 
-def rotten(host: DockerHost) -> None:
+def rotten(host: DockerHost, containerd: str = "/run/containerd/containerd.sock") -> None:
     image = bad_image("registry.example/kept-bad:1")
     host.run("podman --storage-driver=vfs load", stdin=image)
-    host.run(shlex.join([*SYSTEMS, "images", "import", "-"]), stdin=image)
+    _ctr(host, "images", "import", "-", stdin=image, address=containerd)
