@@ -124,7 +124,8 @@ FOUND_BY = {
     "git-credentials": ("insteadof has a token", "helper is store"),
     "secrets-in-units": ("CI_TOKEN",), "secrets-in-environment-files": ("DEPLOY_TOKEN",),
     "signing-keys": ("cosign.key",), "checkout-secrets": ("/srv/build/x/.env",),
-    "secrets-in-configuration": ("API_TOKEN",),
+    "secrets-in-configuration": ("API_TOKEN",), "dockerfile-secrets": ("API_TOKEN",),
+    "runner-files": ("/etc/gitlab-runner/config.toml",), "jenkins-keys": ("credentials.xml",),
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def host_of(text, complaint=""):
 
 
 def packed(data):
-    return base64.encodebytes(gzip.compress(data)).decode()
+    return base64.encodebytes(gzip.compress(data, mtime=0)).decode()
 
 
 def test_layers_are_found_by_their_chain_the_uppermost_first():
