@@ -23,7 +23,7 @@ audit: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@tests/prepare
-	@$(BIN)/pytest tests/unit -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/pytest tests/unit -n auto $(ARGS)
 	@$(BIN)/pytest $(ALONE) $(ARGS) || [ $$? = 5 ]
 	@$(BIN)/pytest tests/live -n 2 --dist loadfile --ignore=$(ALONE) $(ARGS)
 

@@ -133,6 +133,12 @@ build.image-age                          pass     busybox:1
 build.image-health-check                 fail     busybox:1
 build.signed-images                      manual   busybox:1
 build.secrets-in-configuration           pass     busybox:1
+build.image-user                         fail     busybox:1
+engine.podman-short-names                n/a      engine
+engine.podman-short-names                n/a      containerd
+build.scanned                            manual   busybox:1
+build.sbom                               manual   busybox:1
+build.provenance                         manual   busybox:1
 engine.containerd-tcp-api                pass     containerd
 engine.containerd-listeners              pass     containerd
 engine.containerd-debug-socket           pass     containerd

@@ -211,6 +211,8 @@ def test_a_container_as_a_target(
     program(tmp_path, engine, f'exec {shlex.join(inside(host, *argv))} "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin:/usr/sbin:/sbin")
     found = judged(connect(parse_spec(f"{engine}://{name}")))
+    if engine == "podman":
+        host.run(f"{podman} rm -f -t 0 box && {podman} rmi localhost/box:1")
     statuses(found)
     wrong = {
         control: (str(each.status), each.reason)

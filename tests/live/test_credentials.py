@@ -109,6 +109,7 @@ def planted_files() -> dict[str, str]:
         f"  url = \"https://git.example\"\n  token = \"{p['gitlab']}\"\n  executor = \"shell\"\n",
         "/srv/build/x/.env": f"DB_PASSWORD={p['dotenv']}\n",
         "/srv/build/x/Dockerfile": f"FROM busybox:1\nARG API_TOKEN={p['dockerfile']}\n",
+        "/var/lib/jenkins/secret.key.not-so-secret": "",
         "/var/lib/jenkins/credentials.xml": "<?xml version='1.1' encoding='UTF-8'?>\n<list>"
         f"<secret>{p['jenkins']}</secret></list>\n",
     }  # fmt: skip

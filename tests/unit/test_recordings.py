@@ -16,57 +16,42 @@ from hullcheck.catalogue import all_controls
 from hullcheck.schemas import schema
 from hullcheck.transport.recording import load
 from hullcheck.transport.redact import Redactor
-from hullcheck.verdict import Verdict
+from hullcheck.verdict import Status
 from tests.recordings import book
 
 ENTRIES = list(book.index().values())
+COMMITTED = book.committed()
 FILES = sorted(book.HERE.glob("*.jsonl.gz"))
 MOST_KIB = 176
 
-pytestmark = pytest.mark.xdist_group("recordings")
-"""All are judged once, in one worker."""
-
-
-@pytest.fixture(scope="module")
-def verdicts() -> dict[str, list[Verdict]]:
-    return {entry.name: entry.judged() for entry in ENTRIES}
-
-
-@pytest.fixture(scope="module")
-def statuses(verdicts: dict[str, list[Verdict]]) -> book.Statuses:
-    found: book.Statuses = {name: {} for name in all_controls()}
-    for recording, judged in verdicts.items():
-        for each in judged:
-            found[each.control][recording] = str(each.status)
-    return found
-
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_what_the_facts_ask_is_in_it(entry: book.Entry, verdicts: dict[str, list[Verdict]]) -> None:
-    """Of what a derived entry would be asked, its base need not know all."""
-    missed = {
-        each.reason for each in verdicts[entry.name] if each.reason.endswith("not in the recording")
-    }
+def test_verdicts_are_those_committed(entry: book.Entry) -> None:
+    """And no control breaks; of what a derived entry is asked, its base need not know all."""
+    judged = entry.judged()
+    missed = {each.reason for each in judged if each.reason.endswith("not in the recording")}
     assert entry.derived or not missed, (
         f"facts ask what was not recorded: retake it with `python -m tests.recordings take "
         f"{entry.name}`: {sorted(missed)}"
     )
-
-
-def test_verdicts_are_those_committed(statuses: book.Statuses) -> None:
-    changed = book.changes(book.committed(), statuses)
+    assert [each.control for each in judged if each.status is Status.ERROR] == []
+    now = {each.control: {entry.name: str(each.status)} for each in judged}
+    before = {
+        control: {name: status for name, status in row.items() if name == entry.name}
+        for control, row in COMMITTED.items()
+    }
+    changed = book.changes(before, now)
     assert not changed, "\n".join(
         ["if this is meant: `python -m tests.recordings verdicts`", *changed]
     )
-
-
-def test_no_control_breaks(statuses: book.Statuses) -> None:
-    assert [name for name, row in statuses.items() if "error" in row.values()] == []
+    if not entry.derived:
+        assert entry.judged() == judged, "law 9: judging twice is judging once"
 
 
 @pytest.mark.parametrize("control", all_controls())
-def test_a_control_passes_once_and_fails_once(control: str, statuses: book.Statuses) -> None:
-    seen = set(statuses[control].values())
+def test_a_control_passes_once_and_fails_once(control: str) -> None:
+    """By what is committed, which the test above holds against the recordings."""
+    seen = set(COMMITTED.get(control, {}).values())
     lacking = {"pass", "fail"} - seen
     assert lacking == set(book.excused().get(control, {})), (
         f"{control} has only {seen}: let a host of tests/recordings/scenes.py show the other, or "
@@ -76,16 +61,11 @@ def test_a_control_passes_once_and_fails_once(control: str, statuses: book.Statu
 
 def test_every_entry_has_its_file() -> None:
     assert {entry.file for entry in ENTRIES} <= set(FILES)
+    assert {name for row in COMMITTED.values() for name in row} == {each.name for each in ENTRIES}
 
 
 def test_nothing_is_excused_that_does_not_exist() -> None:
     assert set(book.excused()) <= set(all_controls())
-
-
-def test_judging_twice_is_judging_once(verdicts: dict[str, list[Verdict]]) -> None:
-    """Law 9."""
-    for entry in (each for each in ENTRIES if not each.derived):
-        assert entry.judged() == verdicts[entry.name], entry.name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

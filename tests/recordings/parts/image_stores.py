@@ -90,6 +90,7 @@ def _ctr(host: DockerHost, *argv: str, stdin: bytes = b"", address: str = CONTAI
 
 # What stands in the recordings: images alone, the sound one in a store on a file system of its own.
 
+
 def sound(host: DockerHost) -> None:
     host.run(STORE)
     host.run("podman load", stdin=good_image("registry.example/kept-good:1"))
