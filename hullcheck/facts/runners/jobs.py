@@ -66,6 +66,8 @@ class Jobs:
     :param rights: options that take a container's confinement away.
     :param images: the lists of images that jobs may name, by setting; None: any. Empty, if the
         kind has no such setting.
+    :param any_entrypoint: jobs may start an image by another program than its own, where the kind
+        can forbid that.
     :param pull_policies: those that a job may choose from; None if the kind has no such setting.
     :param plain: how its own connections can be listened to or forged, one sentence each.
     :param near: servers that it speaks to without TLS, by a name that tells not where they are.
@@ -87,6 +89,7 @@ class Jobs:
     rights: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     images: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    any_entrypoint: bool = False
     pull_policies: tuple[str, ...] | None = None
     plain: tuple[str, ...] = ()
     near: tuple[str, ...] = ()

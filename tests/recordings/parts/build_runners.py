@@ -28,6 +28,7 @@ listen_address = "127.0.0.1:9252"
     tls_verify = false
     image = "registry.example/base:12"
     privileged = false
+    disable_entrypoint_overwrite = true
     disable_cache = false
     volumes = ["/cache", "/etc/ssl/certs:/etc/ssl/certs:ro"]
     allowed_images = ["registry.example/**", "ruby:*"]
