@@ -20,8 +20,8 @@ _PORT = re.compile(r".*:(\d+)")
     severity="medium",
     level=2,
     fix="Set allowed_images and allowed_services in [runners.docker] or [runners.kubernetes] of "
-    'config.toml, each with a registry or a repository: ["registry.example/**", "ruby:*"]; with the '
-    "docker executor, disable_entrypoint_overwrite = true as well.",
+    'config.toml, each with a registry or a repository: ["registry.example/**", "ruby:*"]; with '
+    "the docker executor, disable_entrypoint_overwrite = true as well.",
 )
 def test_runner_allowed_images(job_runner: JobRunner) -> None:
     """A job may name any image of the internet, and its author trusts whoever pushes there. A list
