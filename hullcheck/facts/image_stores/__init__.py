@@ -36,7 +36,8 @@ def image_store(host: Host) -> list[Any]:
         except NotApplicable as reason:
             reasons.append(str(reason))
         except (CannotAnswer, Unknown) as reason:
-            found.append(Unseen(Object("engine", f"(any of {kind})"), str(reason)))
+            of = kind.removesuffix("_images")
+            found.append(Unseen(Object("engine", f"(any of {of})"), str(reason)))
     if not found:
         raise NotApplicable("; ".join(reasons) or "there is no store of images on this host")
     return found
