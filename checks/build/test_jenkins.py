@@ -18,6 +18,8 @@ from hullcheck.facts.registry import get
 from hullcheck.facts.routes import Network
 from hullcheck.facts.sockets import Sockets
 
+from .closed import expect_closed
+
 CRUMBS_OFF = "hudson.security.csrf.GlobalCrumbIssuerConfiguration.DISABLE_CSRF_PROTECTION"
 PAGES = "hudson.model.DirectoryBrowserSupport.CSP"
 NO_SWITCH = (2, 326)
@@ -46,17 +48,15 @@ def test_jenkins_keys(jenkins_home: JenkinsHome) -> None:
     files = jenkins_home.files(*KEYS)
     secrets = files[0]
     closed = secrets.state == "present" and not readers_of(secrets, trusted)
-    hidden = []
-    for file in files:
-        if closed and file.path.startswith(f"{secrets.path}/") and file.state == "denied":
-            continue
-        if file.state == "denied":
-            hidden.append(file.reason)
-        elif file.exists:
-            expect(readers_of(file, trusted), equals=[], what=f"who else may read {file}")
-            expect(file.writable_by_others(trusted), equals=[], what=f"who else may write {file}")
-    if hidden:
-        raise Unknown(hidden[0])
+    within = f"{secrets.path}/"
+    expect_closed(
+        [
+            each
+            for each in files
+            if not (closed and each.path.startswith(within) and each.state == "denied")
+        ],
+        trusted,
+    )
 
 
 @control(

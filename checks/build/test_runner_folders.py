@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hullcheck.control import NotApplicable, Unknown, control, expect
+from hullcheck.control import NotApplicable, control, expect
 from hullcheck.facts.files import Files
-from hullcheck.facts.readers import readers_of
 from hullcheck.facts.runners.buildkite import BuildkiteAgent, on
 from hullcheck.facts.runners.folders import AS_ROOT, HOOK, SECRETS, SHAPING, RunnerFolder
+
+from .closed import expect_closed
 
 HOOKS = ("hooks-path", "additional-hooks-paths", "bootstrap-script")
 
@@ -21,16 +22,8 @@ def test_runner_credentials(runner_folder: RunnerFolder, files: Files) -> None:
     """With these files anybody takes the runner's place: jobs and their secrets are then sent to
     him, from wherever he is. Every other account of the host, and what breaks out of a container,
     must find them closed."""
-    trusted = {0, *runner_folder.users}
-    hidden = []
-    for file in files.all([runner_folder.at(name) for name in SECRETS]):
-        if file.state == "denied":
-            hidden.append(file.reason)
-        elif file.exists:
-            expect(readers_of(file, trusted), equals=[], what=f"who else may read {file}")
-            expect(file.writable_by_others(trusted), equals=[], what=f"who else may write {file}")
-    if hidden:
-        raise Unknown(hidden[0])
+    secrets = files.all([runner_folder.at(name) for name in SECRETS])
+    expect_closed(secrets, {0, *runner_folder.users})
 
 
 @control(
@@ -133,10 +126,7 @@ def test_buildkite_files(buildkite_agent: BuildkiteAgent, files: Files) -> None:
     every job and decide what may run: where the agent's user may write them, as packages leave it,
     a job rewrites the rules for all that follow."""
     if buildkite_agent.path:
-        file = buildkite_agent.file
-        users = {0, *buildkite_agent.users}
-        expect(readers_of(file, users), equals=[], what=f"who else may read {file}")
-        expect(file.writable_by_others(users), equals=[], what=f"who else may write {file}")
+        expect_closed([buildkite_agent.file], {0, *buildkite_agent.users})
     paths = _hooks(buildkite_agent)
     if not paths and not buildkite_agent.path:
         raise NotApplicable("the agent has no file and no hooks")
