@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from checks.build.evidence import SLACK, not_found, writers
 from hullcheck.control import Manual, NotApplicable, control, expect
 from hullcheck.facts.images import Image
 from hullcheck.facts.scans.about import provenances, sboms
 from hullcheck.facts.scans.settings import Setting
 from hullcheck.inventory.policy import Policy
+
+from .evidence import SLACK, not_found, writers
 
 
 @control(

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from checks.build.evidence import SHOWN, SLACK, found_for, judged, newest, not_found
 from hullcheck.control import Manual, Unknown, control, expect
 from hullcheck.facts.images import Image
 from hullcheck.facts.scans.about import Stated, trivys
 from hullcheck.facts.scans.reports import Flaw, Report
 from hullcheck.inventory.policy import Policy
+
+from .evidence import SHOWN, SLACK, found_for, judged, newest, not_found
 
 
 @control(

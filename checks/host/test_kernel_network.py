@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from testinfra.host import Host
 
-from checks.host.settings import SYSCTL, expect_each, expect_set
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts import Unseen, get
 from hullcheck.facts.interfaces import Interfaces, Value
 from hullcheck.facts.role import KUBERNETES_NODE, ROOTFUL, Role
 from hullcheck.facts.sysctl import Sysctl
 from hullcheck.inventory.policy import Policy
+
+from .settings import SYSCTL, expect_each, expect_set
 
 BOTH = ("ipv4", "ipv6")
 

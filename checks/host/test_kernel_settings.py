@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from checks.host.settings import SYSCTL, expect_set
 from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import Engines
 from hullcheck.facts.files import Files
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.role import KUBERNETES_NODE, Role
 from hullcheck.facts.sysctl import Sysctl
+
+from .settings import SYSCTL, expect_set
 
 
 @control(

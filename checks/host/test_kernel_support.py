@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from checks.host.settings import expect_set
 from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.docker import Engines
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.lsm import LSM
 from hullcheck.facts.processes import Processes
 from hullcheck.facts.sysctl import Sysctl
+
+from .settings import expect_set
 
 WANTED = {"cpu", "memory", "pids"}
 

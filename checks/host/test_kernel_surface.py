@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from checks.host.settings import SYSCTL, expect_set
 from hullcheck.control import Manual, NotApplicable, control, expect
 from hullcheck.facts.kernel import Kernel
 from hullcheck.facts.sysctl import Sysctl
+
+from .settings import SYSCTL, expect_set
 
 LOCKED = ("integrity", "confidentiality")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,21 @@ def test_a_wrong_id_is_answered_with_the_nearest() -> None:
     with pytest.raises(KeyError, match=r"runtime\.host-network"):
         select(["runtime.host-networks"])
     assert nearest("zzz", ["abc"]) == ""
+
+
+def test_installed_controls_lie_below_hullcheck(tmp_path: Path) -> None:
+    """As the wheel has them: there is no package called checks."""
+    root = Path(__file__).parents[2]
+    (tmp_path / "hullcheck").mkdir()
+    for each in (*(root / "hullcheck").iterdir(), root / "checks"):
+        (tmp_path / "hullcheck" / each.name).symlink_to(each)
+    script = (
+        "import sys\n"
+        f"sys.path = [{str(tmp_path)!r}, *(each for each in sys.path if each != {str(root)!r})]\n"
+        "from hullcheck.catalogue import all_controls\n"
+        "print(len(all_controls()), 'checks' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{len(all_controls())} False\n", "")
