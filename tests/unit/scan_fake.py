@@ -34,7 +34,7 @@ def hosted(*shell: str, **parts: Any) -> Host:
     """Return a host with one image, from which a container runs."""
     image = described("app", RepoTags=[f"{NAME}:1"], RepoDigests=[f"{NAME}@{DIGEST}"]) | parts
     session = Session(Processes(shell or ("/bin/sh",)), Redactor(b"salt"))
-    api = Api(None, ADDRESS, True)  # type: ignore[arg-type]
+    api = Api(None, ADDRESS, True)
     told = {
         api.images_want().command: [image],
         api.containers_want().command: [used("app") | {"Image": image["Id"]}],

@@ -263,7 +263,7 @@ def test_podmans_containers(options: tuple[str, ...], kind: str, wanted: Any) ->
 def test_podmans_default(values: dict[str, Any], systemd: bool, wanted: Any) -> None:
     gone = (1, "", f"stat: x: {NO_FILE}")
     made = host_with({BOOTED.command: "/run/systemd/system\n" if systemd else gone})
-    engine = Podman(made, SimpleNamespace(name="root", uid=0, home="/root"))  # type: ignore[arg-type]
+    engine = Podman(made, SimpleNamespace(name="root", uid=0, home="/root"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Podman, "settings", Settings({"containers": values}, {}))
         if isinstance(wanted, str):
