@@ -42,6 +42,7 @@ from hullcheck.facts import (  # noqa: F401
     kernel,
     kernels,
     kubeconfigs,
+    kubernetes,
     legacy,
     listeners,
     loggers,

@@ -296,6 +296,14 @@ def builder(name: str) -> Iterator[OverlayHost]:
         yield host
 
 
+@contextmanager
+def node(name: str) -> Iterator[OverlayHost]:
+    """A node of Kubernetes without engine; parts/kube_*.py bring the components and their files."""
+    with OverlayHost(name) as host:
+        show(host, {"/proc/cmdline": f"{BOOT}\n"})
+        yield host
+
+
 SCENES: dict[str, Scene] = {
     "bare": bare,
     "typical": typical,
@@ -307,6 +315,8 @@ SCENES: dict[str, Scene] = {
     "rotten": rotten,
     "builder-sound": builder,
     "builder-rotten": builder,
+    "kubeadm-sound": node,
+    "kubeadm-rotten": node,
     "swarm": swarm,
     "swarm-loose": swarm_loose,
 }

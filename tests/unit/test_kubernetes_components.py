@@ -1,0 +1,69 @@
+"""The components of Kubernetes on a host, and their flags."""
+
+from __future__ import annotations
+
+import pytest
+
+from hullcheck.control import NotApplicable, Unknown
+from hullcheck.facts import get
+from hullcheck.facts.kubernetes.flags import parse_flags
+from hullcheck.facts.processes import CGROUP, SPACES, STATUS, TIMES
+from hullcheck.facts.registry import Unseen
+from tests.unit.container_fake import INIT, Fake
+from tests.unit.fake import host_with
+
+
+def node(*programs, **more):
+    """Return a host where programs run: (path, words, more of its process)."""
+    found = [
+        Fake(70 + at, name=path.rpartition("/")[2][:15], nested=False, ppid=1, **{"uid": 0} | more)
+        for at, (path, _, more) in enumerate(programs)
+    ]
+    everyone = [INIT, *found]
+    replies = {
+        STATUS.command: "".join(each.status() for each in everyone),
+        CGROUP.command: "".join(each.cgroup() for each in everyone),
+        TIMES.command: "".join(each.stat() for each in everyone) + "stat:btime 1\n",
+        SPACES.command: "".join(each.ns() for each in everyone),
+    }
+    for each, (path, words, _) in zip(found, programs, strict=True):
+        replies[f"head -c 1048577 -- /proc/{each.pid}/cmdline"] = "".join(f"{w}\0" for w in words)
+        replies[f"readlink -nv /proc/{each.pid}/exe"] = path
+        replies[f"readlink -nv /proc/{each.pid}/cwd"] = "/srv"
+    return host_with(replies | more)
+
+
+def test_flags():
+    flags = parse_flags(["--a-b", "1", "--a_b=2", "-v", "--yes", "--no=false", "--l=x,y", "--l=z",
+                         "--m=a=true,b=false", "--", "--late"])  # fmt: skip
+    assert flags.last("a-b") == "2"
+    assert flags.flag("yes") is True and flags.flag("no") is False and flags.flag("none") is None
+    assert flags.listed("l") == ["x", "y", "z"]
+    assert flags.pairs("m") == {"a": "true", "b": "false"}
+    assert flags.last("late") is None
+    with pytest.raises(Unknown, match="truth"):
+        flags.flag("a-b")
+
+
+def test_components():
+    host = node(
+        ("/usr/bin/kubelet", ("/usr/bin/kubelet", "--config=k.yaml"), {}),
+        ("/usr/local/bin/kube-controller-manager", ("kube-controller-manager", "--x=1"), {}),
+        ("/usr/bin/vi", ("vi", "kube-apiserver"), {}),
+    )
+    [kubelet] = get(host, "kubelet")
+    assert kubelet.flags.last("config") == "k.yaml"
+    assert kubelet.program.seen("k.yaml") == "/srv/k.yaml"
+    [manager] = get(host, "controller_manager")
+    assert str(manager) == "kube-controller-manager"
+    for name in ("api_server", "etcd", "scheduler", "kube_proxy"):
+        with pytest.raises(NotApplicable):
+            get(host, name)
+
+
+def test_several_in_one_are_not_passed_over():
+    host = node(("/usr/local/bin/unheard-of/hyperkube", ("hyperkube", "kube-apiserver"), {}))
+    assert [each.name for each in get(host, "api_server")] == ["kube-apiserver"]
+    host = node(("/usr/local/bin/k3s", ("/usr/local/bin/k3s server",), {}))
+    for name in ("api_server", "kubelet"):
+        assert all(isinstance(each, Unseen) for each in get(host, name))
