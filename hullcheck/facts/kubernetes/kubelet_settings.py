@@ -1,0 +1,184 @@
+"""What a kubelet goes by: the effective value of each setting, and where it comes from.
+
+A kubelet starts from its defaults, loads the file of ``--config`` in their place, then merges the
+``*.conf`` files below ``--config-dir`` into that in lexical order, and reads its flags again, so
+that they win (Kubernetes, cmd/kubelet/app/server.go). The defaults are not always the same: where
+no file is loaded, anonymous requests, AlwaysAllow and the read-only port are on
+(cmd/kubelet/app/options/options.go, applyLegacyDefaults); with ``--config`` they are off
+(pkg/kubelet/apis/config/v1beta1/defaults.go). Drop-ins alone are merged into the former.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from testinfra.host import Host
+
+from hullcheck.control import Unknown
+from hullcheck.facts.conf_files import ConfFiles, conf_files, conf_want
+from hullcheck.facts.foreign_yaml import at, documents, items, keys, text
+from hullcheck.facts.kubernetes.components import Component
+from hullcheck.facts.kubernetes.flags import truth
+from hullcheck.facts.kubernetes.kubelet_fields import FIELDS, Field, Value
+from hullcheck.facts.registry import Unseen, fact, get, provide_each
+from hullcheck.inventory.document import Node
+from hullcheck.verdict import Object
+
+__all__ = ["KubeletSettings", "Setting", "kubelet_settings"]
+
+DEFAULT = "the default"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """:param source: a flag, a file, or the default, in words."""
+
+    value: Value
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.source})"
+
+
+@dataclass(frozen=True, eq=False)
+class KubeletSettings:
+    """The settings of one kubelet."""
+
+    host: Host = field(repr=False)
+    kubelet: Component
+
+    @property
+    def object(self) -> Object:
+        return self.kubelet.object
+
+    def __str__(self) -> str:
+        return str(self.kubelet)
+
+    @property
+    def config(self) -> str:
+        """The path of its file, as it sees it; empty if it has none."""
+        return self.kubelet.flags.last("config") or ""
+
+    @property
+    def config_dir(self) -> str:
+        """The folder of its drop-ins, as it sees it; empty if it has none."""
+        return self.kubelet.flags.last("config-dir") or ""
+
+    @fact
+    def _found(self) -> tuple[ConfFiles, str, str]:
+        """What its files hold, and where the host finds the file and the folder."""
+        seen = self.kubelet.program.seen
+        config = seen(self.config) if self.config else ""
+        folder = seen(self.config_dir) if self.config_dir else ""
+        names = {"*.conf", posixpath.basename(config) or "*.conf"}
+        places = [each for each in (config, folder) if each]
+        asked = conf_want(places, sorted(names), depth=9) if places else None
+        return conf_files(self.host, asked) if asked else ConfFiles({}), config, folder
+
+    @property
+    def files(self) -> list[str]:
+        """The paths, on the host, of the files that it loads, the weakest first.
+
+        :raises Unknown: some may be hidden.
+        """
+        found, config, folder = self._found
+        drops: list[str] = []
+        if folder:
+            found.need(f"{folder}/x")
+            drops = sorted(
+                (each for each in found.files if each.startswith(f"{folder}/")
+                 and each.endswith(".conf")),
+                key=lambda each: each.split("/"),
+            )  # fmt: skip
+        return [config] * bool(config) + drops
+
+    @fact
+    def _documents(self) -> list[tuple[str, Node | None]]:
+        found = self._found[0]
+        read = []
+        for path in self.files:
+            content = found.text(path)
+            if content is None:
+                raise Unknown(f"{path}, which {self.kubelet} was started with, is not there")
+            made = documents(content, path)
+            read.append((path, made[0] if made else None))
+        return read
+
+    def get(self, name: str) -> Setting:
+        """Return a setting by its path in a KubeletConfiguration (``authorization.mode``).
+
+        :raises Unknown: a file that may say it cannot be read, or what is said makes no sense.
+        """
+        one = FIELDS[name]
+        found = Setting(one.default if self.config else one.legacy, DEFAULT)
+        for path, document in self._documents:
+            said = _of_file(one, at(document, *name.split(".")), path)
+            if said is None or (
+                path == self._found[1] and one.zero_is_default and _zero(one, said)
+            ):
+                continue
+            if isinstance(said, dict) and path != self._found[1] and isinstance(found.value, dict):
+                said = {**found.value, **said}
+            found = Setting(said, path)
+        flagged = self._flagged(one)
+        return found if flagged is None else Setting(flagged, f"--{one.flag}")
+
+    def _flagged(self, one: Field) -> Value:
+        if not one.flag or one.flag not in self.kubelet.flags.values:
+            return None
+        flags = self.kubelet.flags
+        match one.kind:
+            case "bool":
+                return flags.flag(one.flag)
+            case "list":
+                return flags.listed(one.flag)
+            case "map":
+                return flags.pairs(one.flag)
+        return _scalar(one, flags.last(one.flag) or "", f"--{one.flag}")
+
+    @property
+    def feature_gates(self) -> Mapping[str, bool]:
+        """The features that it is told to have, or not to."""
+        said = self.get("featureGates").value
+        told = said if isinstance(said, dict) else {}
+        return {name: truth(value, f"feature gate {name}") for name, value in told.items()}
+
+
+def _of_file(one: Field, node: Node | None, path: str) -> Value:
+    """Return what a file says; None if it says nothing, as ``null`` does."""
+    if node is None or node.value is None:
+        return None
+    match one.kind:
+        case "list":
+            return [text(each) for each in items(node)]
+        case "map":
+            return {name: text(each) for name, each in keys(node).items()}
+    if isinstance(node.value, dict | list):
+        raise Unknown(f"{path}: {one.name} is no single value")
+    return _scalar(one, text(node), path)
+
+
+def _zero(one: Field, said: Value) -> bool:
+    return not said or (one.kind == "time" and not re.search("[1-9]", str(said)))
+
+
+def _scalar(one: Field, said: str, source: str) -> Value:
+    if one.kind == "bool":
+        return truth(said, f"{one.name} ({source})")
+    if one.kind != "int":
+        return said
+    try:
+        return int(said)
+    except ValueError:
+        raise Unknown(f"{one.name} ({source}) is {said[:40]!r}, which is no number") from None
+
+
+@provide_each
+def kubelet_settings(host: Host) -> Iterator[KubeletSettings | Unseen]:
+    """The settings of each kubelet. :raises NotApplicable: none runs here."""
+    found: list[Component | Unseen] = get(host, "kubelet")
+    for each in found:
+        yield each if isinstance(each, Unseen) else KubeletSettings(host, each)
