@@ -135,6 +135,9 @@ class KubeletSettings:
                 return flags.flag(one.flag)
             case "list":
                 return flags.listed(one.flag)
+            case "map" if one.flag.startswith("eviction"):
+                parts = (each.partition("<") for each in flags.listed(one.flag) or ())
+                return {name: limit for name, _, limit in parts}
             case "map":
                 return flags.pairs(one.flag)
         return _scalar(one, flags.last(one.flag) or "", f"--{one.flag}")
