@@ -68,6 +68,27 @@ class Service(_Part):
         return found
 
     @property
+    def plugin(self) -> dict[str, Any]:
+        """The engine's plugin that it installs on nodes instead of running containers; else {}.
+
+        Its keys are small (moby, api/types/swarm/runtime). The client cannot make such services.
+        """
+        found: dict[str, Any] = self.known["Spec"]["TaskTemplate"].get("PluginSpec") or {}
+        return found
+
+    @property
+    def variables(self) -> list[str]:
+        """The environment of its containers or of its plugin, as NAME=value."""
+        return list((self.plugin.get("env") if self.plugin else self.container.get("Env")) or [])
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """The ids of the networks that its containers are in."""
+        spec = self.known["Spec"]
+        places = (spec["TaskTemplate"].get("Networks"), spec.get("Networks"))
+        return frozenset(each["Target"] for place in places for each in place or [])
+
+    @property
     def ports(self) -> list[dict[str, Any]]:
         """What it is to publish."""
         return list((self.known["Spec"].get("EndpointSpec") or {}).get("Ports") or [])
