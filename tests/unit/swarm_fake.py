@@ -120,18 +120,20 @@ def in_swarm(
     copies: Sequence[str] = (),
     host_network: str = "h1",
     packets: Mapping[str, Any] | None = None,
+    network_space: int = 100,
     also: Mapping[str, Reply] | None = None,
 ) -> dict[str, Reply]:
     """Return what a host answers whose engine is in a swarm.
 
     :param kept: what lies below the swarm's directory; ``copies``: beside it.
     :param packets: see ``filter_fake.answers``; without it strangers are denied.
+    :param network_space: the engine's network namespace; the host's is 100.
 
     :param written: when the private key and the certificate were, in seconds since the epoch.
     :param kernel: the UDP sockets of the kernel itself.
     """
     daemon = Daemon(info={"Swarm": said or manager()}, networks=networks)
-    answers = docker_answers([dockerd(tcp=tcp)], {ADDRESS: daemon})
+    answers = docker_answers([dockerd(tcp=tcp, net=network_space)], {ADDRESS: daemon})
     _udp(answers, [*((each, True) for each in udp), *((each, False) for each in kernel)])
     answers |= filter_answers(**(packets or {"save4": DENY4}))
     below, beside = wants()

@@ -117,6 +117,18 @@ def test_a_manager_that_does_not_answer_is_named():
     assert "host3" in verdict.reason
 
 
+def test_who_is_no_longer_or_not_yet_a_manager_is_one():
+    """One that was demoted is in the quorum until its raft lets it go; one that was promoted and
+    has not joined it does not answer."""
+    three = [node(1, "reachable"), node(2, "reachable"), node(3, "reachable")]
+    three[2]["Spec"]["Role"] = "worker"
+    assert status(run.test_swarm_managers, nodes=three) == "pass"
+    three[2] = node(3)
+    three[2]["Spec"]["Role"] = "manager"
+    verdict = judged(run.test_swarm_managers, nodes=three)
+    assert (str(verdict.status), "host3" in verdict.reason) == ("fail", True)
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [

@@ -83,6 +83,13 @@ def test_ports_that_a_firewall_before_the_host_shuts_are_named_by_the_policy():
     assert "2377" not in verdict.reason
 
 
+def test_an_engine_with_a_network_of_its_own_has_its_own_strangers():
+    """A rootless one: the host's packet filter is not before it."""
+    more = {**at("0.0.0.0"), "packets": OPEN, "network_space": 7}
+    verdict = judged(net.test_swarm_ports_filtered, **more)
+    assert (str(verdict.status), "of its own" in verdict.reason) == ("not-applicable", True)
+
+
 @pytest.mark.parametrize(
     ("advertised", "data", "expected"),
     [(OUT, IN, "pass"), (OUT, "198.51.100.2", "fail"), (OUT, "192.168.9.9", "pass")],
