@@ -47,6 +47,8 @@ def guarded(*rules, policy="DROP"):
 OPEN = {"save4": OPEN4}
 VXLAN = {"kernel": [("0.0.0.0", 4789)]}
 DATA = "-p udp -m udp --dport 4789"
+VNI = '-m u32 --u32 "0x0>>0x16&0x3c@0xc&0xffffff00=0x100100"'
+BPF = '-m bpf --bytecode "6,177 0 0 0,64 0 0 12,116 0 0 8,21 0 1 4097,6 0 0 4294967295,6 0 0 0"'
 NODES = f"-s 10.0.0.0/8 {DATA} -j ACCEPT"
 
 
@@ -62,6 +64,12 @@ NODES = f"-s 10.0.0.0/8 {DATA} -j ACCEPT"
         ({**at(IN), **VXLAN}, guarded("-p tcp -j DROP", policy="ACCEPT"), "fail"),
         (at(OUT), guarded("-p tcp -m tcp --dport 7946 -j ACCEPT"), "fail"),
         (at(OUT), guarded("-p tcp -m tcp --dport 80 -j ACCEPT"), "pass"),
+        # What Docker itself does for networks that are encrypted leaves the others open.
+        ({**at(IN), **VXLAN}, guarded(f"-m policy --dir in --pol none {DATA} {VNI} -j DROP",
+                                      f"{DATA} {VNI} -j ACCEPT", policy="ACCEPT"), "fail"),
+        ({**at(IN), **VXLAN}, guarded(f"-m policy --dir in --pol ipsec {DATA} {VNI} -j ACCEPT",
+                                      f"{DATA} {VNI} -j DROP"), "pass"),
+        ({**at(IN), **VXLAN}, guarded(f"{DATA} {BPF} -j DROP", policy="ACCEPT"), "fail"),
         (at(OUT), guarded("-m bpf --bytecode 4,x -j ACCEPT"), "unknown"),
         ({**at(IN), **VXLAN}, {"save4": (4, "", "Permission denied (you must be root)"),
                                "nft": NO_NFT}, "unknown"),
