@@ -243,7 +243,8 @@ def test_service_host_network(swarm_service: Service) -> None:
     if swarm_service.plugin:
         raise NotApplicable("the service runs no containers; its plugin's rights are asked apart")
     wanted = swarm_service.networks
-    hosts = wanted & swarm_service.swarm.host_networks if wanted else frozenset()
+    named = wanted & {"host"}
+    hosts = named or (wanted & swarm_service.swarm.host_networks if wanted else named)
     shown = "the node's" if hosts else "its own"
     expect(shown, equals="its own", what="the network of its containers")
 

@@ -205,6 +205,7 @@ def test_a_node_is_not_mounted_in_parts_or_layers(mount, expected):
 @pytest.mark.parametrize(
     ("place", "target", "expected"),
     [("TaskTemplate", "h1", "fail"), ("TaskTemplate", "o1", "pass"), (None, "h1", "fail"),
+     ("TaskTemplate", "host", "fail"),
      (None, "o1", "pass")],
 )  # fmt: skip
 def test_a_service_is_not_in_its_nodes_network(place, target, expected):
