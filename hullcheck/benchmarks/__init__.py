@@ -117,11 +117,13 @@ class Item:
         """Return the worst status of the item's controls on one host.
 
         :param verdicts: that host's verdicts by control.
-        :return: manual if a person must decide; None if nothing was judged.
+        :return: manual if a person must decide, unless the host has nothing that it is about;
+            None if nothing was judged.
         """
         judged = [verdicts[each].status for each in self.controls if each in verdicts]
         if judged:
-            return worst([*judged, Status.MANUAL] if self.asks else judged)
+            asks = self.asks and set(judged) != {Status.NOT_APPLICABLE}
+            return worst([*judged, Status.MANUAL] if asks else judged)
         return Status.MANUAL if self.asks else None
 
 

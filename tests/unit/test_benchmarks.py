@@ -207,6 +207,8 @@ def test_mistakes(benchmark, text, line, sentence):
         (["pass", "unknown"], "", "unknown"),
         (["pass", "not-applicable"], "", "pass"),
         (["pass"], "a person too", "manual"),
+        (["pass", "not-applicable"], "a person too", "manual"),
+        (["not-applicable"], "a person too", "not-applicable"),
         (["fail"], "a person too", "fail"),
         ([], "a person", "manual"),
         ([], "", None),
