@@ -184,7 +184,7 @@ def test_service_mounts(swarm_service: Service, policy: Policy) -> None:
         f"{source} at {each['Target']}"
         for each in mounts
         for source in _sources(each)
-        if _plain(source) not in allowed
+        if not any(within(_plain(source), each) for each in allowed)
         and _dangerous(source, writable=each.get("ReadOnly") is not True, root=root)
     ]
     expect(found, equals=[], what="places of the node")

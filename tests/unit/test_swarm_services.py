@@ -103,6 +103,9 @@ def test_a_path_that_the_policy_names_may_be_mounted():
     allowed = Policy(host_paths=("/run/docker.sock",))
     assert of(made.test_service_mounts, allowed, Mounts=[bind("/var/run/docker.sock")]) == "pass"
     assert of(made.test_service_mounts, allowed, Mounts=[bind("/run")]) == "fail"
+    below = Policy(host_paths=("/proc/", "/sys"))
+    assert of(made.test_service_mounts, below, Mounts=[bind("/proc/1/net")]) == "pass"
+    assert of(made.test_service_mounts, below, Mounts=[bind("/sysroot"), bind("/")]) == "fail"
 
 
 def test_ports_are_those_that_the_policy_names():
