@@ -17,7 +17,7 @@ from hullcheck.facts.docker.shapes import Each, misfit
 from hullcheck.transport import Answer, Want, want
 
 __all__ = [
-    "NODE", "SERVICE", "SERVICE_NETWORK", "SWARM", "checked", "listed", "nodes_want",
+    "NODE", "PLUGIN", "SERVICE", "SERVICE_NETWORK", "SWARM", "checked", "listed", "nodes_want",
     "service_networks_want", "services_want",
 ]  # fmt: skip
 
@@ -62,10 +62,7 @@ SERVICE: dict[str, Any] = {
                 },
                 "Configs?": [{"ConfigName": str}],
             },
-            "PluginSpec?": {
-                "remote?": str, "env?": [str],
-                "privileges?": [{"name?": str, "value?": [str]}],
-            },
+            "PluginSpec?": dict,
             "Networks?": [{"Target": str}],
         },
         "Networks?": [{"Target": str}],
@@ -74,6 +71,12 @@ SERVICE: dict[str, Any] = {
         }]},
     },
 }  # fmt: skip
+
+PLUGIN: dict[str, Any] = {
+    "remote?": str, "env?": [str], "privileges?": [{"name?": str, "value?": [str]}],
+}  # fmt: skip
+"""A plugin that a service installs, its keys in small letters: engines write them so, and the
+Engine API's own description large, with PluginPrivilege for privileges."""
 
 SERVICE_NETWORK: dict[str, Any] = {"Id": str, "Driver": str}
 

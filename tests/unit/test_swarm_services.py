@@ -150,6 +150,18 @@ def test_a_plugin_is_not_granted_the_node_unseen(privileges, policy, expected):
     assert status(control, Policy(**policy), services=[plugin(*privileges)]) == expected
 
 
+def test_a_plugin_in_the_words_of_the_apis_description_is_one_too():
+    spec = {"Name": "x", "Remote": f"reg/x@{DIGEST}", "PluginPrivilege": [
+        {"Name": "mount", "Description": "", "Value": ["/"]}]}  # fmt: skip
+    given = {"ID": "s2", "Spec": {"Name": "p", "TaskTemplate": {"PluginSpec": spec}}}
+    assert status(made.test_service_privileges, services=[given]) == "fail"
+    assert status(made.test_service_image_digest, services=[given]) == "pass"
+    for broken in ({"PluginPrivilege": ["mount"]}, {"privileges": {"name": "mount"}}):
+        spec.pop("PluginPrivilege", None)
+        spec.update(broken)
+        assert status(made.test_service_privileges, services=[given]) == "unknown"
+
+
 def test_a_plugin_is_pinned_and_holds_no_secret_too():
     assert status(made.test_service_image_digest, services=[plugin()]) == "fail"
     pinned = plugin(remote=f"reg/x@{DIGEST}")
