@@ -93,10 +93,10 @@ _NODE = (
     '"Description":{"Hostname":{{json .Description.Hostname}}}}'
 )
 _SERVICE = '{"ID":{{json .ID}},"Spec":{{json .Spec}}}'
-_TARGETS = (
-    "{{range .Spec.TaskTemplate.Networks}}{{.Target}} {{end}}"
-    "{{range .Spec.Networks}}{{.Target}} {{end}}"
-)
+_TARGETS = "{{range .Spec.TaskTemplate.Networks}}{{.Target}} {{end}}"
+_OLD_TARGETS = "{{range .Spec.Networks}}{{.Target}} {{end}}"
+"""Where services name networks; the second place is deprecated, and a client may not know it."""
+
 _NETWORK = '{"Id":{{json .ID}},"Driver":{{json .Driver}}}'
 
 
@@ -127,7 +127,9 @@ def service_networks_want(address: str, client: bool) -> Want:
     return want(
         f"ids=$({docker} service ls -q) && "
         f"nets=$([ -z \"$ids\" ] || {docker} service inspect --format '{_TARGETS}' $ids) && "
-        f"if [ -n \"$(echo $nets)\" ]; then {docker} network inspect --format '{_NETWORK}' $nets; "
+        f"more=$([ -z \"$ids\" ] || {docker} service inspect --format '{_OLD_TARGETS}' $ids "
+        "2>/dev/null || true) && nets=$(echo $nets $more) && "
+        f"if [ -n \"$nets\" ]; then {docker} network inspect --format '{_NETWORK}' $nets; "
         "else echo '[]'; fi",
         meaning=_FAILS,
         seconds=60,
