@@ -3,6 +3,7 @@
 # make lint                                             ruff and mypy
 # make bench                                            figures, as ratios against peers
 # make bench-fleet                                      1,000 hosts on loopback, against plain testinfra
+# make bench-kubernetes                                 a control-plane node, against plain testinfra
 # make bench-store                                      200 images, 2 GB, of Docker and Podman
 # make docs                                             docs/controls.md, from the controls
 # make lock                                             pin the newest versions again
@@ -15,7 +16,7 @@ ALONE := tests/live/test_transport_users.py
 empty :=
 comma := ,
 
-.PHONY: audit test lint lock bench bench-fleet bench-store docs
+.PHONY: audit test lint lock bench bench-fleet bench-kubernetes bench-store docs
 .DEFAULT_GOAL := audit
 
 audit: $(VENV)/.run
@@ -33,6 +34,10 @@ bench: $(VENV)/.dev
 
 bench-fleet: $(VENV)/.dev
 	@$(BIN)/python -m bench.fleet $(ARGS)
+
+bench-kubernetes: $(VENV)/.dev
+	@tests/prepare
+	@$(BIN)/python -m bench.kubernetes $(ARGS)
 
 bench-store: $(VENV)/.dev
 	@tests/prepare

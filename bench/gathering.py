@@ -27,6 +27,7 @@ from tabulate import tabulate
 from bench.plain import PlainWire
 from bench.proxy import delayed
 from hullcheck.catalogue import all_controls
+from hullcheck.control import Control
 from hullcheck.judge import Site, gather, judge
 from hullcheck.run.replay import rejudge
 from hullcheck.transport import Session, host_of, session_of
@@ -34,6 +35,7 @@ from hullcheck.transport.connect import connect
 from hullcheck.transport.target import parse_spec
 from hullcheck.verdict import Verdict
 from tests.live.hosts.docker import DockerHost
+from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.population import populate
 from tests.live.hosts.zoo import zoo
 
@@ -41,26 +43,30 @@ CONTROLS = list(all_controls().values())
 SITE = Site("bench", started=datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def gathered(ssh_config: Path) -> tuple[list[Verdict], Session]:
+def gathered(
+    ssh_config: Path, controls: Sequence[Control] = CONTROLS
+) -> tuple[list[Verdict], Session]:
     """Audit as Hullcheck does, connection included."""
     host = connect(replace(parse_spec("paramiko://bench"), ssh_config=ssh_config))
-    gather(CONTROLS, host, SITE)
-    verdicts = [judge(each, host, SITE) for each in CONTROLS]
+    gather(controls, host, SITE)
+    verdicts = [judge(each, host, SITE) for each in controls]
     session_of(host).close()
     return verdicts, session_of(host)
 
 
-def plain(ssh_config: Path) -> tuple[list[Verdict], Session]:
+def plain(
+    ssh_config: Path, controls: Sequence[Control] = CONTROLS
+) -> tuple[list[Verdict], Session]:
     """Audit through plain testinfra, connection included."""
     session = Session(PlainWire("bench", ssh_config))
     host = host_of(session, "bench", "paramiko")
-    verdicts = [judge(each, host, SITE) for each in CONTROLS]
+    verdicts = [judge(each, host, SITE) for each in controls]
     session.close()
     return verdicts, session
 
 
 @contextmanager
-def through(host: DockerHost, round_trip: float, folder: Path) -> Iterator[Path]:
+def through(host: OverlayHost, round_trip: float, folder: Path) -> Iterator[Path]:
     """Give an ssh_config that leads to a host over a way of this length."""
     with delayed(host.address, host.port, round_trip) as port:
         text = host.ssh_config.read_text().replace(f"Host {host.name}", "Host bench")

@@ -17,8 +17,6 @@ COUNTS = (1, 3, 5, 7)
 """Managers among whom there is a majority without waste; beyond seven each more only slows
 agreement (Docker's guide to administering swarms, on raft). One survives no loss."""
 
-SHARED = "that of management"
-
 
 @control(
     title="The engine is in a swarm only where one is meant to be",
@@ -76,48 +74,6 @@ def _reachable(node: dict[str, dict[str, str]]) -> bool:
 def name_of(node: dict[str, dict[str, str]]) -> str:
     """Return a node as a person knows it."""
     return f"{(node.get('Description') or {}).get('Hostname') or 'node'} ({node['ID']})"
-
-
-@control(
-    title="A swarm listens on chosen interfaces only",
-    severity="high",
-    fix="Leave the swarm and join again with --listen-addr ADDRESS of the interface that is meant "
-    "for it. Let a packet filter admit only the other nodes to UDP port 4789.",
-)
-def test_swarm_listeners(swarm: Swarm) -> None:
-    """Management and gossip between nodes are no business of any other network. What is bound
-    counts, not what was configured. Traffic of overlay networks comes in by a socket of the
-    kernel (VXLAN), which takes packets from anybody and cannot be bound to an interface: only a
-    packet filter keeps others out, and a person has to see to that."""
-    everywhere = [str(each) for each in swarm.listeners() if each.any]
-    expect(everywhere, equals=[], what="what the swarm listens on, on every address")
-    data = [str(each) for each in swarm.data_listeners() if each.any]
-    if data:
-        raise Manual(
-            "see that a packet filter lets only the swarm's nodes reach its overlay networks, "
-            f"which the kernel takes from every address: {', '.join(data)}",
-            {"data path": data},
-        )
-
-
-@control(
-    title="A swarm's data and its management go through different interfaces",
-    severity="low",
-    level=2,
-    fix="Leave the swarm and join again with --data-path-addr, an address of another interface.",
-)
-def test_swarm_data_path(swarm: Swarm) -> None:
-    """Containers that flood the network they share with the managers can cut these off from each
-    other; and the network that carries containers' traffic need not reach the managers."""
-    swarm.need_active()
-    settings = swarm.start_settings
-    own = {swarm.info.get("NodeAddr") or "", _host(settings.get("AdvertiseAddr") or "")}
-    used = settings.get("DataPathAddr") or SHARED
-    expect([used], without=own | {SHARED}, what="the address for data")
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0].strip("[]")
 
 
 @control(

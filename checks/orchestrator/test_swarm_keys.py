@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hullcheck.control import Manual, NotApplicable, control, expect
+from hullcheck.control import Manual, NotApplicable, Unknown, control, expect
 from hullcheck.facts.swarm import Swarm
 from hullcheck.inventory.policy import Policy
 
@@ -138,6 +139,69 @@ def test_swarm_root_ca_age(swarm: Swarm, policy: Policy, started: datetime) -> N
     if swarm.state == "active" and swarm.manager and not _rotating(swarm):
         told = {_print(each) for each in swarm.trust}
         expect({_print(each) for each in roots}, equals=told, what="authorities on disk")
+
+
+@control(
+    title="Who signs for a swarm from outside is known",
+    severity="high",
+    fix="docker swarm ca --rotate without --external-ca, if the swarm is to sign by itself; else "
+    "name the service's URL in swarm_external_cas in the policy, and let it be https.",
+)
+def test_swarm_external_ca(swarm: Swarm, policy: Policy) -> None:
+    """A service that signs certificates for the swarm makes nodes and managers of whomever it
+    likes. It is an authority as good as the swarm's own, on a host that this audit may not look
+    at."""
+    if not _settings(swarm):
+        raise Unknown(f"{swarm.engine} does not tell how its swarm's certificates are signed")
+    told = _settings(swarm).get("ExternalCAs") or []
+    urls = sorted(str(each.get("URL") or "a URL that is not told") for each in told)
+    plain = [each for each in urls if not each.lower().startswith("https://")]
+    expect(plain, equals=[], what="signing services that are not asked over TLS")
+    if policy.swarm_external_cas is None and urls:
+        raise Manual(f"the policy does not say who may sign for the swarm: {', '.join(urls)}", urls)
+    expect(urls, within=policy.swarm_external_cas or (), what="signing services")
+
+
+def _settings(swarm: Swarm) -> dict[str, Any]:
+    return (swarm.cluster.get("Spec") or {}).get("CAConfig") or {}
+
+
+@control(
+    title="The tokens with which nodes join a swarm are changed from time to time",
+    severity="medium",
+    fix="docker swarm join-token --rotate worker, and manager, on a manager; swarm_token_days in "
+    "the policy says how often.",
+)
+def test_swarm_join_tokens(swarm: Swarm, policy: Policy, started: datetime) -> None:
+    """Whoever has a token and reaches a manager joins; with the managers' one he has the swarm's
+    secrets at once. Tokens stay in histories, scripts and mail. Their age is written nowhere, but
+    they hold a print of the authority, and are changed with it: so they are no older. And they
+    are no younger than the last change of the swarm's settings. The tokens are not asked for."""
+    settings = swarm.cluster
+    if not settings.get("CreatedAt") or not settings.get("UpdatedAt"):
+        raise Unknown(f"{swarm.engine} does not tell when its swarm was made and changed")
+    made = min(each.not_valid_before_utc for each in swarm.trust)
+    oldest, youngest = _time(made), _shown(_stamp(settings["UpdatedAt"]))
+    facts = {"the oldest they can be": oldest, "the youngest they can be": youngest}
+    if policy.swarm_token_days is None:
+        raise Manual("the policy does not say how old tokens may be", facts)
+    since = _time(started - timedelta(days=policy.swarm_token_days))
+    if oldest >= since:
+        expect(oldest, at_least=since, what="when tokens were made, at the earliest")
+    elif expect(youngest, at_least=since, what="when tokens were made, at the latest"):
+        raise Unknown(
+            f"tokens are of some time from {oldest} to {youngest}: the swarm does not note when "
+            "they were changed"
+        )
+
+
+def _stamp(text: str) -> float:
+    """Return seconds since the epoch. :raises Unknown: it is no time."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise Unknown(f"{text[:40]!r} is no time") from None
 
 
 def _rotating(swarm: Swarm) -> bool:

@@ -8,7 +8,7 @@ A benchmark is one YAML file in this folder, named after it::
       "2": The daemon's configuration
     items:
       - id: "2.10"                 # quoted or not: 2.10 stays 2.10
-        section: "2"               # may be left out: the part of the id before the first dot
+        section: "2"               # may be left out: the longest that the id begins with
         title: In our own words
         level: 1
         controls: [engine.user-namespaces]
@@ -18,8 +18,13 @@ A benchmark is one YAML file in this folder, named after it::
       - id: "4.5"
         title: …
         uncovered: Why no control answers it yet, in one line.
+      - id: "5.1.9"
+        title: …
+        cluster: Which objects of the cluster tell, in one line.
 
-Each item has controls, or says in ``manual`` or ``uncovered`` why it has none. A framework, of
+Each item has controls, or says in ``manual``, ``cluster`` or ``uncovered`` why it has none; one
+with controls may say in ``manual`` or ``cluster`` what they leave open. To a run, ``cluster`` is
+``manual``: no single node can tell. A framework, of
 which numbers alone are printed, has neither titles nor controls of its own, but families of
 ``families.yaml``; what nobody has confirmed yet is marked::
 
@@ -63,8 +68,9 @@ __all__ = [
 _FOLDER = Path(__file__).parent
 _KEYS = (
     "id", "section", "title", "level", "controls", "families", "unconfirmed", "confirmed", "manual",
-    "uncovered",
+    "cluster", "uncovered",
 )  # fmt: skip
+_REASONS = ("manual", "cluster", "uncovered")
 _NONE_YET = "no control of this kind is written yet"
 
 UNCONFIRMED = "*"
@@ -80,7 +86,8 @@ class Item:
     :param gathered: whether they are families of controls, each of which has more to say than a
         part of one number.
     :param proposed: those of them that nobody has confirmed to answer it.
-    :param manual: why a person must decide; empty if controls do.
+    :param manual: why a person must decide; empty if controls do. ``cluster``: what no node can
+        tell, only objects of the cluster; see :attr:`asks`.
     :param uncovered: why nothing answers it yet; empty if something does.
     """
 
@@ -94,6 +101,12 @@ class Item:
     proposed: frozenset[str] = frozenset()
     confirmed: bool = True
     gathered: bool = False
+    cluster: str = ""
+
+    @property
+    def asks(self) -> str:
+        """What a person must look at beside the verdicts; empty if nothing."""
+        return self.manual or self.cluster
 
     @property
     def label(self) -> str:
@@ -104,12 +117,14 @@ class Item:
         """Return the worst status of the item's controls on one host.
 
         :param verdicts: that host's verdicts by control.
-        :return: manual if a person must decide; None if nothing was judged.
+        :return: manual if a person must decide, unless the host has nothing that it is about;
+            None if nothing was judged.
         """
         judged = [verdicts[each].status for each in self.controls if each in verdicts]
         if judged:
-            return worst([*judged, Status.MANUAL] if self.manual else judged)
-        return Status.MANUAL if self.manual else None
+            asks = self.asks and set(judged) != {Status.NOT_APPLICABLE}
+            return worst([*judged, Status.MANUAL] if asks else judged)
+        return Status.MANUAL if self.asks else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +210,10 @@ def _sections(node: Node) -> dict[str, str]:
 def _item(node: Node, sections: Mapping[str, str]) -> Item:
     keys = node.keys(_KEYS)
     number = _needed(node, keys, "id").text()
-    section = keys["section"].text() if "section" in keys else number.split(".")[0]
+    section = keys["section"].text() if "section" in keys else _section(number, sections)
     if section not in sections:
         raise node.error(f"item {number} is in section {section!r}; add it to sections")
-    told = {key: keys[key].text() for key in ("manual", "uncovered") if key in keys}
+    told = {key: keys[key].text() for key in _REASONS if key in keys}
     controls = keys["controls"].texts() if "controls" in keys else ()
     confirmed = keys["confirmed"].flag() if "confirmed" in keys else True
     members, proposed = _of_families(keys, confirmed)
@@ -206,14 +221,22 @@ def _item(node: Node, sections: Mapping[str, str]) -> Item:
     if "families" in keys and not (controls or told):
         told["uncovered"] = _NONE_YET
     if not (controls or told) or len(told) > 1 or (controls and "uncovered" in told):
-        raise node.error(f"item {number} needs controls, or one of manual and uncovered")
+        raise node.error(f"item {number} needs controls, or one of manual, cluster and uncovered")
     title = keys["title"].text() if "title" in keys else ""
     if not title and "families" not in keys:
         raise node.error(f"item {number} has no 'title'; add it")
     return Item(
         number, section, title, keys["level"].number(1, 2) if "level" in keys else 1, controls,
         told.get("manual", ""), told.get("uncovered", ""), proposed, confirmed, "families" in keys,
+        told.get("cluster", ""),
     )  # fmt: skip
+
+
+def _section(number: str, sections: Mapping[str, str]) -> str:
+    """Return the longest section that a number begins with; its first part if there is none."""
+    parts = number.split(".")
+    known = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((each for each in known if each in sections), parts[0])
 
 
 def _of_families(keys: Mapping[str, Node], confirmed: bool) -> tuple[list[str], frozenset[str]]:

@@ -21,15 +21,21 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.docker import DockerEngine
 from hullcheck.facts.engine_files import EngineFile, owners
 from hullcheck.facts.files import File, Files
+from hullcheck.facts.listings import listed as listed_paths
+from hullcheck.facts.listings import listing
+from hullcheck.facts.packet_filter.source import LEGACY, LISTED, NFT, SAVE
 from hullcheck.facts.registry import fact, get, provide_each
-from hullcheck.facts.sockets import InetListener, Sockets
+from hullcheck.facts.routes import DEVICES, FORWARDING, STATE
+from hullcheck.facts.sockets import MACHINE, InetListener, Sockets
 from hullcheck.facts.swarm_api import (
     NODE,
     SERVICE,
+    SERVICE_NETWORK,
     SWARM,
     checked,
     listed,
     nodes_want,
+    service_networks_want,
     services_want,
 )
 from hullcheck.transport import CannotAnswer, Want, read, session_of, want
@@ -47,6 +53,11 @@ _ROOT, _NODE, _KEY = (
     f"certificates/swarm-{name}" for name in ("root-ca.crt", "node.crt", "node.key")
 )
 _STATE = "docker-state.json"
+
+DEPTH = 2
+"""How far below ``swarm`` lies what an engine keeps of it; deeper are raft's own files."""
+
+FILTER = (LISTED, NFT, *SAVE.values(), *LEGACY.values())
 
 START = {"ListenAddr": str, "AdvertiseAddr?": str, "DataPathAddr?": str, "DataPathPort?": int}
 
@@ -177,10 +188,20 @@ class Swarm:
         self.need_manager()
         return listed(session_of(self.host).ask(self.wants()[1])[0], SERVICE)
 
-    def wants(self) -> tuple[Want, Want]:
+    @fact
+    def host_networks(self) -> frozenset[str]:
+        """Ids by which services are put into the network of the node they run on. Raises like
+        :meth:`need_manager`."""
+        self.need_manager()
+        found = listed(session_of(self.host).ask(self.wants()[2])[0], SERVICE_NETWORK)
+        return frozenset(each["Id"] for each in found if each["Driver"] == "host")
+
+    def wants(self) -> tuple[Want, Want, Want]:
         """The questions that only a manager can answer."""
         address, client = self.engine.address, self.engine.api.client
-        return nodes_want(address, client), services_want(address, client)
+        makers = (nodes_want, services_want, service_networks_want)
+        nodes, services, networks = (make(address, client) for make in makers)
+        return nodes, services, networks
 
     def path(self, name: str) -> str:
         """Return where the engine keeps something of its swarm, as it sees it."""
@@ -194,7 +215,8 @@ class Swarm:
         if self.manager:
             session.foresee(*self.wants())
         seen = [self.engine.seen(self.path(name)) for name in (_ROOT, _NODE, _STATE)]
-        session.foresee(*map(read, seen), self._key_want())
+        session.foresee(*map(read, seen), self._key_want(), *self._listing_wants())
+        session.foresee(*FILTER, STATE, FORWARDING, DEVICES, MACHINE)
         Files(self.host).foresee(self.engine.seen(self.path(name)) for name in (*FILES, _NODE))
 
     @property
@@ -237,6 +259,33 @@ class Swarm:
         if answer.exit:
             raise Unknown(f"{self.path(_KEY)} cannot be read: {answer.complaint}")
         return parse_key_header(answer.text)
+
+    def _listing_wants(self) -> tuple[Want, Want]:
+        root = self.engine.seen(self.engine.root_dir)
+        own = listing([self.engine.seen(self.path(""))], depth=DEPTH)
+        return own, listing([root], "-name 'swarm*'")
+
+    @property
+    def kept(self) -> list[str]:
+        """The names of all that lies below ``swarm``, to a depth of two; ``raft/wal``.
+
+        :raises Unknown: not all of it can be seen.
+        """
+        top = self.engine.seen(self.path(""))
+        found = listed_paths(session_of(self.host).ask(*self._listing_wants())[0]).below(top)
+        if not found:
+            raise Unknown(f"{self.engine} is in a swarm and keeps nothing below {top}")
+        return [each.removeprefix(f"{top}/") for each in found]
+
+    @property
+    def copies(self) -> list[str]:
+        """What lies beside ``swarm`` and is named after it, such as swarm.bak.
+
+        :raises Unknown: it cannot be seen.
+        """
+        root = self.engine.seen(self.engine.root_dir)
+        found = listed_paths(session_of(self.host).ask(*self._listing_wants())[1]).below(root)
+        return [each for each in found if each != self.engine.seen(self.path(""))]
 
     @property
     def written(self) -> tuple[float, float]:

@@ -16,16 +16,23 @@ from hullcheck.facts.docker.api import client_of, version_want
 from hullcheck.facts.docker.shapes import Each, misfit
 from hullcheck.transport import Answer, Want, want
 
-__all__ = ["NODE", "SERVICE", "SWARM", "checked", "listed", "nodes_want", "services_want"]
+__all__ = [
+    "NODE", "PLUGIN", "SERVICE", "SERVICE_NETWORK", "SWARM", "checked", "listed", "nodes_want",
+    "service_networks_want", "services_want",
+]  # fmt: skip
 
 SWARM: dict[str, Any] = {
     "LocalNodeState": str, "NodeAddr?": str, "NodeID?": str, "ControlAvailable?": bool,
     "Error?": str, "RemoteManagers?": [{"Addr?": str}],
     "Cluster?": {
         "ID?": str, "DataPathPort?": int, "RootRotationInProgress?": bool,
+        "CreatedAt?": str, "UpdatedAt?": str,
         "Spec?": {
-            "CAConfig?": {"NodeCertExpiry?": int},
+            "CAConfig?": {
+                "NodeCertExpiry?": int, "ExternalCAs?": [{"Protocol?": str, "URL?": str}],
+            },
             "EncryptionConfig?": {"AutoLockManagers?": bool},
+            "Raft?": {"KeepOldSnapshots?": int},
         },
         "TLSInfo?": {"TrustRoot?": str},
     },
@@ -43,9 +50,10 @@ SERVICE: dict[str, Any] = {
         "Name": str,
         "TaskTemplate": {
             "ContainerSpec?": {
-                "Image": str, "Env?": [str], "CapabilityAdd?": [str],
+                "Image": str, "Env?": [str], "CapabilityAdd?": [str], "Command?": [str],
+                "Args?": [str],
                 "Mounts?": [{
-                    "Type?": str, "Source?": str, "Target": str,
+                    "Type?": str, "Source?": str, "Target": str, "ReadOnly?": bool,
                     "VolumeOptions?": {"DriverConfig?": {"Options?": Each(str)}},
                 }],
                 "Privileges?": {
@@ -54,17 +62,30 @@ SERVICE: dict[str, Any] = {
                 },
                 "Configs?": [{"ConfigName": str}],
             },
+            "PluginSpec?": dict,
+            "Networks?": [{"Target": str}],
         },
+        "Networks?": [{"Target": str}],
         "EndpointSpec?": {"Ports?": [{
             "Protocol?": str, "TargetPort": int, "PublishedPort?": int, "PublishMode?": str,
         }]},
     },
 }  # fmt: skip
 
+PLUGIN: dict[str, Any] = {
+    "remote?": str, "env?": [str], "privileges?": [{"name?": str, "value?": [str]}],
+}  # fmt: skip
+"""A plugin that a service installs, its keys in small letters: engines write them so, and the
+Engine API's own description large, with PluginPrivilege for privileges."""
+
+SERVICE_NETWORK: dict[str, Any] = {"Id": str, "Driver": str}
+
 _FAILS = (0, 1, 2, 7, 22, 28, 52, 56, 124, 125, 126, 127)
 """Exit codes of docker and curl that their complaint explains; see docker.api."""
 
-_GONE = re.compile(r"no such (node|service)\b|\b(node|service) \S+ not found", re.IGNORECASE)
+_GONE = re.compile(
+    r"no such (node|service|network)\b|\b(node|service|network) \S+ not found", re.IGNORECASE
+)
 
 _NODE = (
     '{"ID":{{json .ID}},"Spec":{{json .Spec}},"Status":{{json .Status}},'
@@ -72,6 +93,11 @@ _NODE = (
     '"Description":{"Hostname":{{json .Description.Hostname}}}}'
 )
 _SERVICE = '{"ID":{{json .ID}},"Spec":{{json .Spec}}}'
+_TARGETS = "{{range .Spec.TaskTemplate.Networks}}{{.Target}} {{end}}"
+_OLD_TARGETS = "{{range .Spec.Networks}}{{.Target}} {{end}}"
+"""Where services name networks; the second place is deprecated, and a client may not know it."""
+
+_NETWORK = '{"Id":{{json .ID}},"Driver":{{json .Driver}}}'
 
 
 def nodes_want(address: str, client: bool) -> Want:
@@ -85,6 +111,29 @@ def nodes_want(address: str, client: bool) -> Want:
 def services_want(address: str, client: bool) -> Want:
     """Return the want for every service of a daemon's swarm. See :func:`nodes_want`."""
     return _members(address, client, "service", _SERVICE)
+
+
+def service_networks_want(address: str, client: bool) -> Want:
+    """Return the want for the networks that services are in; see :func:`nodes_want`.
+
+    A list of networks leaves out those that stand for the nodes' own, host and bridge (moby,
+    daemon/cluster, filterPredefinedNetworks). By its id, or in the scope of the swarm, host is
+    told, and so are the others by the client.
+    """
+    if not client:
+        asked = version_want(address, client).command
+        return want(f"{asked.removesuffix('/version')}/networks/host?scope=swarm", meaning=_FAILS)
+    docker = client_of(address)
+    return want(
+        f"ids=$({docker} service ls -q) && "
+        f"nets=$([ -z \"$ids\" ] || {docker} service inspect --format '{_TARGETS}' $ids) && "
+        f"more=$([ -z \"$ids\" ] || {docker} service inspect --format '{_OLD_TARGETS}' $ids "
+        "2>/dev/null || true) && nets=$(echo $nets $more) && "
+        f"if [ -n \"$nets\" ]; then {docker} network inspect --format '{_NETWORK}' $nets; "
+        "else echo '[]'; fi",
+        meaning=_FAILS,
+        seconds=60,
+    )
 
 
 def _members(address: str, client: bool, kind: str, shape: str) -> Want:

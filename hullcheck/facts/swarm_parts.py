@@ -10,6 +10,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.registry import get, provide_each
 from hullcheck.facts.swarm import Swarm
+from hullcheck.facts.swarm_api import PLUGIN, checked
 from hullcheck.transport import CannotAnswer
 from hullcheck.verdict import Object
 
@@ -50,6 +51,10 @@ class _Part:
         return self.data
 
 
+def _small(told: Any) -> Any:
+    return {key.lower(): value for key, value in told.items()} if isinstance(told, dict) else told
+
+
 class Service(_Part):
     """A service of a swarm, on whatever nodes its tasks are."""
 
@@ -66,6 +71,32 @@ class Service(_Part):
         if not found:
             raise NotApplicable("the service runs no containers")
         return found
+
+    @property
+    def plugin(self) -> dict[str, Any]:
+        """The engine's plugin that it installs on nodes instead of running containers; else {}.
+
+        The client cannot make such services.
+
+        :raises Unknown: what is told of it makes no sense.
+        """
+        found = _small(self.known["Spec"]["TaskTemplate"].get("PluginSpec") or {})
+        told = found.pop("pluginprivilege", None) or found.get("privileges") or []
+        found["privileges"] = [_small(each) for each in told] if isinstance(told, list) else told
+        plugin: dict[str, Any] = checked(found, PLUGIN) if len(found) > 1 else {}
+        return plugin
+
+    @property
+    def variables(self) -> list[str]:
+        """The environment of its containers or of its plugin, as NAME=value."""
+        return list((self.plugin.get("env") if self.plugin else self.container.get("Env")) or [])
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """The ids of the networks that its containers are in."""
+        spec = self.known["Spec"]
+        places = (spec["TaskTemplate"].get("Networks"), spec.get("Networks"))
+        return frozenset(each["Target"] for place in places for each in place or [])
 
     @property
     def ports(self) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from hullcheck.control import Control
 __all__ = ["catalogue_markdown", "catalogue_table", "coverage_table", "unconfirmed_note"]
 
 SHOWN = 3
+SAID = ("decided by controls", "decided in part", "manual", "not yet covered")
+"""Counts that are given though they be 0."""
 
 
 def catalogue_table(controls: Mapping[str, Control]) -> str:
@@ -23,18 +25,22 @@ def catalogue_table(controls: Mapping[str, Control]) -> str:
 
 def coverage_table(benchmark: Benchmark) -> str:
     """Return what answers each item of a benchmark, and how many are answered."""
-    counts = {"decided by controls": 0, "decided in part": 0, "manual": 0, "not yet covered": 0}
+    counts = {"decided by controls": 0, "decided in part": 0, "manual": 0, "by the cluster": 0,
+              "not yet covered": 0}  # fmt: skip
     rows = []
     for item in benchmark.items:
         answer = _answer(item)
-        if item.controls and item.manual:
+        if item.controls and item.asks:
             counts["decided in part"] += 1
-            answer += f"; and a person: {item.manual}"
+            answer += f"; and {'a person' if item.manual else 'the cluster'}: {item.asks}"
         elif item.controls:
             counts["decided by controls"] += 1
         elif item.manual:
             counts["manual"] += 1
             answer = f"manual: {item.manual}"
+        elif item.cluster:
+            counts["by the cluster"] += 1
+            answer = f"cluster: {item.cluster}"
         else:
             counts["not yet covered"] += 1
             answer = f"not yet covered: {item.uncovered}"
@@ -42,7 +48,7 @@ def coverage_table(benchmark: Benchmark) -> str:
     table = tabulate(
         rows, [benchmark.name, "title", "answered by"], "simple", disable_numparse=True
     )
-    told = ", ".join(f"{count} {what}" for what, count in counts.items())
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count or what in SAID)
     return "\n".join([table, "", f"{len(rows)} items: {told}", *unconfirmed_note(benchmark)])
 
 

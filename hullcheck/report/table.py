@@ -193,7 +193,7 @@ def _item_row(item: Item, verdicts: Mapping[str, Verdict]) -> _Row | None:
     if status is None:
         return None
     mine = [verdicts[each] for each in item.controls if each in verdicts]
-    telling = [each.reason for each in mine if each.status is status] or [item.manual]
+    telling = [each.reason for each in mine if each.status is status] or [item.asks]
     more = f" (and {len(telling) - 1} more controls)" if len(telling) > 1 else ""
     reason = telling[0] + (more if status not in GOOD else "")
     title = item.title or f"{len(mine)} control{'' if len(mine) == 1 else 's'}"
@@ -337,10 +337,12 @@ def _end(run: Run, benchmark: Benchmark, page: Page) -> str:
     hosts = ", ".join(f"{states[each]} {each}" for each in sorted(states)) or "none"
     answered = sum(1 for item in benchmark.items if item.controls)
     people = sum(1 for item in benchmark.items if item.manual and not item.controls)
-    left = len(benchmark.items) - answered - people
+    objects = sum(1 for item in benchmark.items if item.cluster and not item.controls)
+    left = len(benchmark.items) - answered - people - objects
+    asked = f", the cluster's objects {objects}" if objects else ""
     lines = page.lines(
         f"{benchmark.title}: of {len(benchmark.items)} items, controls answer {answered},"
-        f" a person {people}; {left} are not covered yet."
+        f" a person {people}{asked}; {left} are not covered yet."
     )
     lines += [line for note in unconfirmed_note(benchmark) for line in page.lines(note)]
     lines += page.lines(f"Run {safe(run.id)}. Hosts: {hosts}.")

@@ -10,7 +10,14 @@ from datetime import UTC, datetime
 import pytest
 
 from hullcheck.catalogue import all_controls
-from hullcheck.facts.swarm_api import SERVICE, listed, nodes_want, services_want
+from hullcheck.facts.swarm_api import (
+    SERVICE,
+    SERVICE_NETWORK,
+    listed,
+    nodes_want,
+    service_networks_want,
+    services_want,
+)
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, gather, judge
 from hullcheck.transport import Evidence, Session, session_of
@@ -23,8 +30,13 @@ from tests.recordings.swarm_scenes import swarm, swarm_loose
 
 pytestmark = pytest.mark.live
 
-SOUND = Policy(swarm=True, swarm_unlock_key_days=3650, published_ports=(8443,))
-LOOSE = Policy(swarm=False, swarm_managers=3, swarm_unlock_key_days=365, published_ports=())
+SOUND = Policy(
+    swarm=True, swarm_unlock_key_days=3650, swarm_token_days=365, published_ports=(8443,)
+)
+LOOSE = Policy(
+    swarm=False, swarm_managers=3, swarm_unlock_key_days=365, swarm_token_days=0,
+    swarm_external_cas=(), published_ports=(),
+)  # fmt: skip
 MANAGER, WORKER = "docker /var/run/docker.sock", "docker /run/docker-two.sock"
 
 CONTROLS = [
@@ -121,6 +133,14 @@ def test_the_bare_api_lists_what_the_client_lists(host: DockerHost) -> None:
         names = [[each["ID"] for each in listed(one, shape)] for one in (client, bare)]
         assert sorted(names[0]) == sorted(names[1])
         assert names[0]
+    # The one service here is in no node's network: only the bare API tells of that network.
+    client, bare = (
+        listed(each, SERVICE_NETWORK)
+        for each in session_of(there).ask(
+            service_networks_want(address, True), service_networks_want(address, False)
+        )
+    )
+    assert [each["Driver"] for each in (*client, *bare)] == ["overlay", "host"]
     session_of(there).close()
 
 

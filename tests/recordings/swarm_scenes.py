@@ -40,6 +40,10 @@ docker service create -d --no-resolve-image --replicas 0 --name web --network pl
     --config api_secret --env DB_PASSWORD=hunter2 --cap-add SYS_ADMIN \
     --publish mode=host,target=80,published=8089 \
     --mount type=bind,src=/var/run/docker.sock,dst=/sock busybox:1
+docker service create -d --no-resolve-image --replicas 0 --name agent --network host busybox:1
+docker -H unix:///run/docker-three.sock swarm update \
+    --external-ca protocol=cfssl,url=https://ca.example/api/v1/cfssl/sign
+cp -r /srv/data/three/swarm /srv/data/three/swarm.old
 """
 
 OPEN = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hullcheck.control import control_of
 from hullcheck.facts.acl import acl_want
+from hullcheck.facts.docker import DockerEngine
+from hullcheck.facts.listings import END
 from hullcheck.facts.sockets import EVERYWHERE, HOLDERS
 from hullcheck.facts.swarm import Swarm
-from hullcheck.facts.swarm_api import nodes_want, services_want
+from hullcheck.facts.swarm_api import nodes_want, service_networks_want, services_want
 from hullcheck.facts.way import lstat_want, readlink_want, stat_want
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
@@ -24,10 +26,15 @@ from hullcheck.transport import read
 from hullcheck.verdict import Verdict
 from tests.unit.docker_fake import SOCKET, WHEN, Daemon, docker_answers, dockerd
 from tests.unit.fake import Reply, host_with
+from tests.unit.filter_fake import DENY4
+from tests.unit.filter_fake import answers as filter_answers
 
 ROOT = "/var/lib/docker/swarm"
 KEY = f"{ROOT}/certificates/swarm-node.key"
 ADDRESS = f"unix://{SOCKET}"
+KEPT = ("certificates", "certificates/swarm-node.crt", "certificates/swarm-node.key",
+        "certificates/swarm-root-ca.crt", "docker-state.json", "raft", "raft/snap-v3-encrypted",
+        "raft/wal-v3-encrypted", "state.json", "worker", "worker/tasks.db")  # fmt: skip
 _PRIVATE = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -48,13 +55,18 @@ def header(kind: str = "ENCRYPTED PRIVATE KEY", version: str = "kek-version: 42\
     return f"-----BEGIN {kind}-----\n{version}-----END {kind}-----\n".split("-----END")[0]
 
 
-def manager(*, autolock: bool = True, days: float = 90, **more: Any) -> dict[str, Any]:
+def manager(
+    *, autolock: bool = True, days: float = 90, spec: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """Return what a manager's info says of its swarm."""
-    spec = {
+    own = {
         "CAConfig": {"NodeCertExpiry": int(days * 86400e9)},
         "EncryptionConfig": {"AutoLockManagers": autolock},
+        "Raft": {"KeepOldSnapshots": 0},
+        **(spec or {}),
     }
-    cluster = {"ID": "c1", "Spec": spec, "TLSInfo": {"TrustRoot": CA},
+    cluster = {"ID": "c1", "Spec": own, "CreatedAt": "2020-01-01T00:00:00.123456789Z",
+               "UpdatedAt": WHEN.isoformat(), "TLSInfo": {"TrustRoot": CA},
                "RootRotationInProgress": False, **more}  # fmt: skip
     return {
         "LocalNodeState": "active", "ControlAvailable": True, "NodeAddr": "10.0.0.1",
@@ -104,16 +116,32 @@ def in_swarm(
     tcp: Sequence[tuple[str, int]] = (("10.0.0.1", 2377), ("10.0.0.1", 7946)),
     udp: Sequence[tuple[str, int]] = (("10.0.0.1", 7946),),
     kernel: Sequence[tuple[str, int]] = (),
+    kept: Sequence[str] = KEPT,
+    copies: Sequence[str] = (),
+    host_network: str = "h1",
+    packets: Mapping[str, Any] | None = None,
+    network_space: int = 100,
     also: Mapping[str, Reply] | None = None,
 ) -> dict[str, Reply]:
     """Return what a host answers whose engine is in a swarm.
+
+    :param kept: what lies below the swarm's directory; ``copies``: beside it.
+    :param packets: see ``filter_fake.answers``; without it strangers are denied.
+    :param network_space: the engine's network namespace; the host's is 100.
 
     :param written: when the private key and the certificate were, in seconds since the epoch.
     :param kernel: the UDP sockets of the kernel itself.
     """
     daemon = Daemon(info={"Swarm": said or manager()}, networks=networks)
-    answers = docker_answers([dockerd(tcp=tcp)], {ADDRESS: daemon})
+    answers = docker_answers([dockerd(tcp=tcp, net=network_space)], {ADDRESS: daemon})
     _udp(answers, [*((each, True) for each in udp), *((each, False) for each in kernel)])
+    answers |= filter_answers(**(packets or {"save4": DENY4}))
+    below, beside = wants()
+    answers[below.command] = _paths(ROOT, *(f"{ROOT}/{each}" for each in kept))
+    answers[beside.command] = _paths(ROOT, *(f"{ROOT[:-6]}/{each}" for each in copies))
+    answers[service_networks_want(ADDRESS, True).command] = (
+        json.dumps({"Id": host_network, "Driver": "host"}) + "\n"
+    )
     settings = {"ListenAddr": "10.0.0.1:2377", "AdvertiseAddr": "10.0.0.1:2377",
                 "DataPathAddr": "", **(state or {})}  # fmt: skip
     texts = {"certificates/swarm-root-ca.crt": CA, "certificates/swarm-node.crt": NODE,
@@ -129,14 +157,26 @@ def in_swarm(
 
 def key_want(path: str = KEY) -> Any:
     """Return the want for the header of a private key."""
+    return _alone(path.removesuffix("/swarm/certificates/swarm-node.key"))._key_want()
 
+
+def wants() -> Any:
+    """Return the wants for what lies below and beside the swarm's directory."""
+    return _alone(ROOT.removesuffix("/swarm"))._listing_wants()
+
+
+def _alone(root: str) -> Swarm:
     class Engine:
-        host, root_dir = None, path.removesuffix("/swarm/certificates/swarm-node.key")
+        host, root_dir = None, root
 
         def seen(self, path: str) -> str:
             return path
 
-    return Swarm(Engine())._key_want()  # type: ignore[arg-type]
+    return Swarm(cast(DockerEngine, Engine()))
+
+
+def _paths(*paths: str) -> str:
+    return "".join(f"{each}\0" for each in (*paths, END))
 
 
 def _lines(members: Sequence[Any]) -> str:
@@ -180,6 +220,6 @@ def status(control: Any, policy: Policy | None = None, **more: Any) -> str:
 
 
 __all__ = [
-    "ADDRESS", "CA", "KEY", "NODE", "ROOT", "WORKER", "certificate", "header", "in_swarm", "judged",
-    "key_want", "manager", "network", "node", "service", "status",
+    "ADDRESS", "CA", "KEPT", "KEY", "NODE", "ROOT", "WORKER", "certificate", "header", "in_swarm",
+    "judged", "key_want", "manager", "network", "node", "service", "status", "wants",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from hullcheck import benchmarks
 from hullcheck.benchmarks import Item, load_benchmark, names, read_benchmark, references
 from hullcheck.catalogue import all_controls
 from hullcheck.inventory.document import DocumentError
+from hullcheck.report.coverage import coverage_table
 from hullcheck.verdict import Finding, Object, Status, Verdict
 
 # How many items each part of CIS Docker 1.8.0 has; 118 together.
@@ -77,6 +78,24 @@ def test_the_older_numbering_has_117_items_in_order_and_the_same_controls():
     }
 
 
+KUBERNETES = {
+    "1.1": 21, "1.2": 30, "1.3": 7, "1.4": 2, "2": 7, "3.1": 3, "3.2": 2, "4.1": 10, "4.2": 14,
+    "4.3": 1, "5.1": 13, "5.2": 12, "5.3": 2, "5.4": 2, "5.5": 1, "5.6": 4,
+}  # fmt: skip
+"""How many items each part of CIS Kubernetes 1.12 has; 131 together."""
+
+
+def test_cis_kubernetes_has_its_131_items_in_order_each_in_its_part():
+    cis = load_benchmark("cis-kubernetes-1.12")
+    wanted = [
+        f"{part}.{number}" for part, count in KUBERNETES.items() for number in range(1, count + 1)
+    ]
+    assert [item.id for item in cis.items] == wanted
+    assert [item.section for item in cis.items] == [each.rpartition(".")[0] for each in wanted]
+    assert (len(wanted), cis.version) == (131, "1.12")
+    assert not [item.id for item in cis.items if item.uncovered]
+
+
 BASED = "title: A\nversion: 1.0\nbase: cis-docker-1.8.0\n"
 
 
@@ -99,7 +118,7 @@ def test_mistakes_in_another_version(benchmark, text, line, sentence):
 def test_every_item_is_answered_by_controls_that_exist_or_says_why_not(name):
     known = all_controls()
     for item in load_benchmark(name).items:
-        assert item.controls or item.manual or item.uncovered, item.id
+        assert item.controls or item.asks or item.uncovered, item.id
         assert [each for each in item.controls if each not in known] == [], item.id
         assert len(set(item.controls)) == len(item.controls), item.id
 
@@ -110,6 +129,27 @@ def test_sections_have_items_and_titles_are_one_line(name):
     assert {item.section for item in found.items} == set(found.sections)
     for text in (*found.sections.values(), *(item.title for item in found.items)):
         assert text == " ".join(text.split())
+
+
+def test_what_only_the_cluster_tells_is_for_a_person_beside_what_controls_say(benchmark):
+    text = "  - {id: 2.1, title: A, cluster: See the roles}\n"
+    more = "  - {id: 2.2, title: A, controls: [engine.icc], cluster: See the pods}\n"
+    alone, beside = benchmark(HEAD + text + more).items
+    assert (alone.cluster, alone.asks, alone.status({})) == ("See the roles",) * 2 + (
+        Status.MANUAL,
+    )
+    for told, wanted in (("pass", "manual"), ("fail", "fail")):
+        assert beside.status({"engine.icc": verdict("engine.icc", told)}) == wanted
+    table = coverage_table(benchmark(HEAD + text + more))
+    assert "cluster: See the roles" in table
+    assert "1 decided in part, 0 manual, 1 by the cluster, 0 not yet covered" in table
+
+
+def test_the_longest_section_that_a_number_begins_with_is_its_own(benchmark):
+    head = HEAD.replace('{"2": The daemon}', '{"2": A, "2.1": B, "2.10": C}')
+    rows = [f"  - {{id: {each}, title: A, manual: b}}\n" for each in ("2.1.1", "2.10.1", "2.2")]
+    found = benchmark(head + "".join(rows)).items
+    assert [item.section for item in found] == ["2.1", "2.10", "2"]
 
 
 def test_references_go_from_a_control_to_its_items(benchmark, monkeypatch):
@@ -143,7 +183,7 @@ def test_an_unknown_benchmark_is_told_the_nearest():
     ("text", "line", "sentence"),
     [
         (HEAD + ITEM + ITEM, 7, "item 2.10 stands twice"),
-        (HEAD + "  - {id: 2.1, title: A}\n", 6, "needs controls, or one of manual and uncovered"),
+        (HEAD + "  - {id: 2.1, title: A}\n", 6, "needs controls, or one of manual, cluster and"),
         (HEAD + "  - {id: 2.1, title: A, controls: []}\n", 6, "needs controls, or one of"),
         (HEAD + "  - {id: 2.1, title: A, manual: a, uncovered: b}\n", 6, "needs controls, or one"),
         (HEAD + "  - {id: 2.1, title: A, controls: [a.b], uncovered: b}\n", 6, "needs controls"),
@@ -167,6 +207,8 @@ def test_mistakes(benchmark, text, line, sentence):
         (["pass", "unknown"], "", "unknown"),
         (["pass", "not-applicable"], "", "pass"),
         (["pass"], "a person too", "manual"),
+        (["pass", "not-applicable"], "a person too", "manual"),
+        (["not-applicable"], "a person too", "not-applicable"),
         (["fail"], "a person too", "fail"),
         ([], "a person", "manual"),
         ([], "", None),

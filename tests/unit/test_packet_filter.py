@@ -102,7 +102,12 @@ class TestRealOnes:
         (("-m addrtype --dst-type LOCAL -j ACCEPT",), "open"),
         (("-p tcp -m tcp --syn -j ACCEPT",), "open"),
         (("-m mark --mark 0x0 -j ACCEPT",), "open"),
+        (("-m policy --dir in --pol none -j ACCEPT",), "open"),
+        (("-m policy --dir in --pol ipsec -j ACCEPT",), "denied"),
+        (("-m policy --dir in --pol ipsec --proto esp -j ACCEPT",), "denied"),
+        (("-m policy ! --dir in --pol ipsec -j ACCEPT",), "unknown"),
         # What is not understood decides nothing.
+        (("-m policy --dir out --pol none -j ACCEPT",), "unknown"),
         (("-m u32 --u32 0x0 -j ACCEPT",), "unknown"),
         (("-m set --match-set office src -j ACCEPT",), "unknown"),
         (("-j NFQUEUE --queue-num 1",), "unknown"),

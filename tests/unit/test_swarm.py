@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from checks.orchestrator import test_swarm as run
 from checks.orchestrator import test_swarm_keys as keys
+from checks.orchestrator import test_swarm_network as net
 from checks.orchestrator import test_swarm_services as made
 from hullcheck import facts
 from hullcheck.catalogue import all_controls
@@ -27,6 +28,7 @@ from tests.unit.here import host_here
 from tests.unit.swarm_fake import (
     ADDRESS,
     CA,
+    KEPT,
     KEY,
     ROOT,
     WORKER,
@@ -64,11 +66,13 @@ def test_without_a_swarm_nothing_is_said_but_that(control):
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda each: each.id)
 def test_a_worker_is_not_blamed_for_what_only_managers_know(control):
     """Weakness 60: warnings on every worker."""
-    told = {"said": WORKER, "tcp": [("10.0.0.1", 7946)], "nodes": (), "written": (0, 0)}
+    told = {"said": WORKER, "tcp": [("10.0.0.1", 7946)], "nodes": (), "written": (0, 0),
+            "kept": KEPT[:5]}  # fmt: skip
     found = str(judge(control, host_with(in_swarm(**told)), Site(started=WHEN)).status)
     own = {"swarm-use": "manual", "swarm-listeners": "pass", "swarm-data-path": "fail",
            "swarm-certificate-lifetime": "pass", "swarm-certificate-renewal": "pass",
-           "swarm-root-ca-age": "pass"}  # fmt: skip
+           "swarm-root-ca-age": "pass", "swarm-ports-filtered": "pass",
+           "swarm-old-state": "pass"}  # fmt: skip
     if "files" not in control.id:
         assert found == own.get(control.id.partition(".")[2], "not-applicable")
 
@@ -113,6 +117,18 @@ def test_a_manager_that_does_not_answer_is_named():
     assert "host3" in verdict.reason
 
 
+def test_who_is_no_longer_or_not_yet_a_manager_is_one():
+    """One that was demoted is in the quorum until its raft lets it go; one that was promoted and
+    has not joined it does not answer."""
+    three = [node(1, "reachable"), node(2, "reachable"), node(3, "reachable")]
+    three[2]["Spec"]["Role"] = "worker"
+    assert status(run.test_swarm_managers, nodes=three) == "pass"
+    three[2] = node(3)
+    three[2]["Spec"]["Role"] = "manager"
+    verdict = judged(run.test_swarm_managers, nodes=three)
+    assert (str(verdict.status), "host3" in verdict.reason) == ("fail", True)
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -121,9 +137,9 @@ def test_a_manager_that_does_not_answer_is_named():
         ({"tcp": [("::", 2377), ("10.0.0.1", 7946)]}, "fail"),
         ({"tcp": [("10.0.0.1", 2377), ("0.0.0.0", 7946)]}, "fail"),
         ({"udp": [("0.0.0.0", 7946)]}, "fail"),
-        ({"kernel": [("0.0.0.0", 4789)]}, "manual"),
+        ({"kernel": [("0.0.0.0", 4789)]}, "pass"),
         ({"kernel": [("0.0.0.0", 4789)], "udp": [("0.0.0.0", 7946)]}, "fail"),
-        ({"said": manager(DataPathPort=9789), "kernel": [("0.0.0.0", 9789)]}, "manual"),
+        ({"said": manager(DataPathPort=9789), "kernel": [("0.0.0.0", 9789)]}, "pass"),
         ({"state": {"ListenAddr": "0.0.0.0:2378"}}, "unknown"),
         ({"state": {"ListenAddr": "0.0.0.0:2377"}}, "pass"),
         ({"state": {"ListenAddr": "x:2378"}, "tcp": [("0.0.0.0", 2378), ("10.0.0.1", 7946)]},
@@ -135,7 +151,7 @@ def test_a_manager_that_does_not_answer_is_named():
 )  # fmt: skip
 def test_listeners_are_those_of_the_kernel_on_every_port(more, expected):
     """Weakness 60: only port 2377 was looked at."""
-    assert status(run.test_swarm_listeners, **more) == expected
+    assert status(net.test_swarm_listeners, **more) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,7 +159,7 @@ def test_listeners_are_those_of_the_kernel_on_every_port(more, expected):
     [("", "fail"), ("10.0.0.1", "fail"), ("192.168.0.1", "pass")],
 )
 def test_data_takes_a_path_of_its_own(address, expected):
-    assert status(run.test_swarm_data_path, state={"DataPathAddr": address}) == expected
+    assert status(net.test_swarm_data_path, state={"DataPathAddr": address}) == expected
 
 
 def test_managers_work_only_where_there_is_nobody_else():

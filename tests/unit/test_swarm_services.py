@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checks.orchestrator import test_swarm_services as made
-from hullcheck.facts.swarm_api import services_want
+from hullcheck.facts.swarm_api import service_networks_want, services_want
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport.redact import Redactor
 from tests.unit.swarm_fake import ADDRESS, service, status
@@ -103,6 +103,9 @@ def test_a_path_that_the_policy_names_may_be_mounted():
     allowed = Policy(host_paths=("/run/docker.sock",))
     assert of(made.test_service_mounts, allowed, Mounts=[bind("/var/run/docker.sock")]) == "pass"
     assert of(made.test_service_mounts, allowed, Mounts=[bind("/run")]) == "fail"
+    below = Policy(host_paths=("/proc/", "/sys"))
+    assert of(made.test_service_mounts, below, Mounts=[bind("/proc/1/net")]) == "pass"
+    assert of(made.test_service_mounts, below, Mounts=[bind("/sysroot"), bind("/")]) == "fail"
 
 
 def test_ports_are_those_that_the_policy_names():
@@ -116,10 +119,124 @@ def test_ports_are_those_that_the_policy_names():
     assert of(control, Policy(published_ports=(8080,)), ports=[port, loose]) == "fail"
 
 
+def plugin(*privileges, **more):
+    """A service that installs a plugin, as the API shows it."""
+    told = [{"name": name, "value": value} for name, value in privileges]
+    spec = {"name": "x", "remote": "reg/x:1", "privileges": told, **more}
+    return {"ID": "s2", "Spec": {"Name": "p", "TaskTemplate": {"PluginSpec": spec}}}
+
+
 def test_a_service_without_containers_is_left_out():
-    plugin = {"ID": "s2", "Spec": {"Name": "p", "TaskTemplate": {"PluginSpec": {"Name": "x"}}}}
-    assert status(made.test_service_secrets, services=[plugin]) == "not-applicable"
+    for control in (made.test_service_mounts, made.test_service_host_network):
+        assert status(control, services=[plugin()]) == "not-applicable"
     assert status(made.test_service_secrets, services=[]) == "not-applicable"
+
+
+@pytest.mark.parametrize(
+    ("privileges", "policy", "expected"),
+    [
+        ((), {}, "pass"), ((("network", ["host"]),), {}, "fail"),
+        ((("mount", ["/"]),), {}, "fail"),
+        ((("mount", ["/srv"]),), {"host_paths": ("/srv",)}, "pass"),
+        ((("device", ["/dev/fuse"]),), {"devices": ("/dev/fuse",)}, "pass"),
+        ((("capabilities", ["CAP_SYS_ADMIN"]),), {}, "fail"),
+        ((("capabilities", ["CAP_CHOWN"]),), {}, "pass"),
+        ((("allow-all-devices", ["true"]),), {}, "fail"), ((("mount", "/"),), {}, "unknown"),
+    ],
+)  # fmt: skip
+def test_a_plugin_is_not_granted_the_node_unseen(privileges, policy, expected):
+    """It is no container: no list of containers or of services' mounts shows it."""
+    control = made.test_service_privileges
+    assert status(control, Policy(**policy), services=[plugin(*privileges)]) == expected
+
+
+def test_a_plugin_in_the_words_of_the_apis_description_is_one_too():
+    spec = {"Name": "x", "Remote": f"reg/x@{DIGEST}", "PluginPrivilege": [
+        {"Name": "mount", "Description": "", "Value": ["/"]}]}  # fmt: skip
+    given = {"ID": "s2", "Spec": {"Name": "p", "TaskTemplate": {"PluginSpec": spec}}}
+    assert status(made.test_service_privileges, services=[given]) == "fail"
+    assert status(made.test_service_image_digest, services=[given]) == "pass"
+    for broken in ({"PluginPrivilege": ["mount"]}, {"privileges": {"name": "mount"}}):
+        spec.pop("PluginPrivilege", None)
+        spec.update(broken)
+        assert status(made.test_service_privileges, services=[given]) == "unknown"
+
+
+def test_a_plugin_is_pinned_and_holds_no_secret_too():
+    assert status(made.test_service_image_digest, services=[plugin()]) == "fail"
+    pinned = plugin(remote=f"reg/x@{DIGEST}")
+    assert status(made.test_service_image_digest, services=[pinned]) == "pass"
+    assert status(made.test_service_secrets, services=[plugin(env=["TOKEN=abc"])]) == "fail"
+    assert status(made.test_service_secrets, services=[plugin(env=["MODE=x"])]) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        ({"Args": ["--password=hunter2"]}, "fail"), ({"Args": ["--api-token", "s3cr3t"]}, "fail"),
+        ({"Command": ["sh", "-c", "curl https://u:pw@h/"]}, "fail"),
+        ({"Args": ["--password-file=/run/secrets/x"]}, "pass"), ({"Args": ["serve"]}, "pass"),
+        ({"Args": "serve"}, "unknown"),
+    ],
+)  # fmt: skip
+def test_secrets_are_not_arguments(container, expected):
+    assert of(made.test_service_secrets, **container) == expected
+
+
+def test_a_variable_that_only_seems_secret_is_named_by_the_policy():
+    allowed = Policy(plain_variables=("API_KEY",))
+    assert of(made.test_service_secrets, allowed, Env=["API_KEY=hunter2"]) == "pass"
+    assert of(made.test_service_secrets, allowed, Env=["API_TOKEN=hunter2"]) == "fail"
+
+
+def with_options(**options):
+    return {"Type": "volume", "Source": "data", "Target": "/x",
+            "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": options}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mount", "expected"),
+    [
+        (with_options(type="ext4", device="/dev/sda1"), "fail"),
+        (with_options(type="ext4", device="/dev/mapper/root"), "fail"),
+        (with_options(type="overlay", device="overlay", o="lowerdir=/srv/x:/,workdir=/w"), "fail"),
+        (with_options(type="overlay", device="overlay", o="lowerdir=/srv/x,upperdir=/y"), "pass"),
+        (with_options(type="proc", device="p"), "fail"),
+        (with_options(type="nfs", device=":/export", o="addr=10.0.0.9,rw"), "pass"),
+        (with_options(type="tmpfs", device="tmpfs", o="size=1m"), "pass"),
+        ({**bind("/etc/localtime"), "ReadOnly": True}, "pass"),
+        ({**bind("/etc/nginx"), "ReadOnly": True}, "pass"), (bind("/etc/cron.d"), "fail"),
+        ({**bind("/etc/docker/key.json"), "ReadOnly": True}, "fail"), (bind("/usr/bin"), "fail"),
+        ({**bind("/root/.ssh"), "ReadOnly": True}, "fail"), (bind("/dev/sda"), "fail"),
+        ({**bind("/home"), "ReadOnly": True}, "fail"), (bind("/home/app/data"), "pass"),
+        ({**bind("/var/lib/docker/volumes"), "ReadOnly": True}, "pass"),
+        ({**bind("/var/lib"), "ReadOnly": True}, "fail"),
+    ],
+)  # fmt: skip
+def test_a_node_is_not_mounted_in_parts_or_layers(mount, expected):
+    assert of(made.test_service_mounts, Mounts=[mount]) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "expected"),
+    [("TaskTemplate", "h1", "fail"), ("TaskTemplate", "o1", "pass"), (None, "h1", "fail"),
+     ("TaskTemplate", "host", "fail"),
+     (None, "o1", "pass")],
+)  # fmt: skip
+def test_a_service_is_not_in_its_nodes_network(place, target, expected):
+    """Its id is not that of any network that is listed."""
+    given = service()
+    (given["Spec"][place] if place else given["Spec"])["Networks"] = [{"Target": target}]
+    assert status(made.test_service_host_network, services=[given]) == expected
+
+
+def test_networks_that_are_not_told_are_unknown():
+    given = service()
+    given["Spec"]["Networks"] = [{"Target": "h1"}]
+    for said in ("", "nonsense", (1, "", "Error: no leader")):
+        also = {service_networks_want(ADDRESS, True).command: said}
+        assert status(made.test_service_host_network, services=[given], also=also) == "unknown"
+    assert status(made.test_service_host_network, services=[service()]) == "pass"
 
 
 @pytest.mark.parametrize("said", ["", "nonsense", '{"ID": "s1"}', (1, "", "Error: no leader")])

@@ -11,6 +11,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts.packet_filter.model import (
     CHOICE,
     HIT,
+    MISS,
     RARE,
     UNSURE,
     Chain,
@@ -46,7 +47,7 @@ _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "ipv6-icmp", "icmpv6":
 _KNOWN = frozenset({
     "tcp", "udp", "conntrack", "state", "addrtype", "comment", "multiport", "limit", "hashlimit",
     "mark", "iprange", "icmp", "icmp6", "pkttype", "rpfilter", "mac", "statistic", "recent",
-    "connlimit", "time", "set", "physdev", "connmark", "rt", "owner",
+    "connlimit", "time", "set", "physdev", "connmark", "rt", "owner", "policy", "u32", "bpf",
 })  # fmt: skip
 """Modules whose options are read here; what another one asks for is not understood."""
 
@@ -56,6 +57,13 @@ _CHOICES = frozenset({
     "source-ports",
 })  # fmt: skip
 """Options whose truth is the sender's to choose."""
+
+_VNI = re.compile(
+    r"0x0>>0x16&0x3c@0xc&0xffffff00=0x[0-9a-f]{1,8}|\d+,177 0 0 0,64 0 0 12,"
+    r"(?:84 0 0 4294967040|116 0 0 8),21 [01] [01] \d+(?:,6 0 0 \d+){2},?"
+)
+"""The network that a VXLAN packet says it is of, as Docker's encrypted overlays ask for it, by u32
+or bpf (moby, libnetwork/drivers/overlay/encryption.go)."""
 
 _QUIET = frozenset({
     "comment", "limit-burst", "hashlimit-burst", "hashlimit-mode", "hashlimit-name",
@@ -207,6 +215,7 @@ def _destination(words: list[str]) -> tuple[int | None, int | None]:
 
 def _matches(words: list[str], family: int) -> Iterable[Match]:
     at, negated, module = 0, False, ""
+    words = _arrival(words)
     while at < len(words):
         word = words[at]
         if word == "!":
@@ -222,6 +231,23 @@ def _matches(words: list[str], family: int) -> Iterable[Match]:
             size += 1
         yield _match(word.lstrip("-"), words[at + 1 : at + size], negated, module, family)
         negated, at = False, at + size
+
+
+def _arrival(words: list[str]) -> list[str]:
+    """Join ``--dir in --pol X``, as iptables-save prints what arrives by IPsec or without."""
+    for at in range(len(words) - 2):
+        if words[at : at + 3] == ["--dir", "in", "--pol"] and words[at - 1 : at] != ["!"]:
+            return [*words[:at], "--arrives", *words[at + 3 :]]
+    return words
+
+
+def _arrives(values: list[str], _: int) -> Match:
+    """A stranger shares no key with the host: nothing of theirs comes by IPsec."""
+    return Match({"none": HIT, "ipsec": MISS}.get(values[0], UNSURE))
+
+
+def _content(values: list[str], _: int) -> Match:
+    return Match(CHOICE if _VNI.fullmatch(values[0]) else UNSURE)
 
 
 def _option(word: str) -> bool:
@@ -304,5 +330,6 @@ _READERS: dict[str, Callable[[list[str], int], Match]] = {
     "match-set": _always(RARE), "mac-source": _always(RARE), "pkt-type": _pkttype,
     "physdev-in": _always(RARE), "physdev-out": _always(RARE),
     "physdev-is-bridged": _always(RARE), "invert": _always(HIT, negated=True),
+    "arrives": _arrives, "u32": _content, "bytecode": _content,
     "rt-type": _always(RARE), "tcp-option": _always(CHOICE), "f": _always(CHOICE),
 }  # fmt: skip
