@@ -113,6 +113,16 @@ class Policy:
     :param swarm_ca_days: how old the root of a swarm's authority may be; a key that signs is to
         serve for at most three years (NIST SP 800-57 Part 1, table 1).
     :param swarm_unlock_key_days: how old the key that unlocks a swarm's managers may be.
+    :param cluster_from_node: whether an audit of a control-plane node may ask the cluster by the
+        administrator's kubeconfig that lies there; kubernetes:// needs no such leave.
+    :param cluster_subjects: who may have power over a whole cluster, as patterns: User:alice,
+        Group:ops-*, ServiceAccount:flux-system/*; or one power only, before it: secrets
+        ServiceAccount:cert-manager/*; see docs/kubernetes.md.
+    :param cluster_workloads: what may have a host's rights in a cluster, as patterns of
+        namespace/name: kube-system/kube-proxy.
+    :param pod_security_default: the Pod Security Standard that the API server enforces where a
+        namespace has no label (its AdmissionConfiguration): baseline, restricted.
+    :param cluster_external_ips: addresses whose traffic services may take.
     :param maximum_waiver_days: how many days from today a waiver may hold.
     :param ssh_forwarding: what SSH may forward: tcp (jump hosts), agent, stream (sockets; Podman's
         remote client), gateway (ports opened to others), tunnel.
@@ -184,6 +194,11 @@ class Policy:
     swarm_certificate_days: int = 90
     swarm_ca_days: int = 1095
     swarm_unlock_key_days: int | None = None
+    cluster_from_node: bool = False
+    cluster_subjects: tuple[str, ...] | None = None
+    cluster_workloads: tuple[str, ...] | None = None
+    pod_security_default: str | None = None
+    cluster_external_ips: tuple[str, ...] = ()
     maximum_waiver_days: int = 366
     ssh_forwarding: tuple[str, ...] = ("stream",)
     privileged_keys: tuple[str, ...] | None = None
