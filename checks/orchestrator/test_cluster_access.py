@@ -205,7 +205,7 @@ def test_cluster_admission(cluster_binding: Binding, policy: Policy) -> None:
 @control(
     title="Only whom the site trusts makes persistent volumes",
     severity="medium",
-    fix="Let a storage class provide volumes, and take create on persistentvolumes out of the role.",
+    fix="Let a storage class provide volumes; take create on persistentvolumes out of the role.",
 )
 def test_cluster_volumes(cluster_binding: Binding, policy: Policy) -> None:
     """A persistent volume may be a folder of a host, and a pod that claims it mounts that folder,

@@ -109,7 +109,7 @@ def test_cluster_webhook_failure(cluster_webhook: Hook) -> None:
 @control(
     title="Services take no traffic of foreign addresses",
     severity="medium",
-    fix="Take externalIPs out of the service and use a load balancer; turn on the admission plug-in "
+    fix="Take externalIPs out of the service and use a load balancer; turn on the plug-in "
     "DenyServiceExternalIPs; name what is meant in cluster_external_ips.",
 )
 def test_cluster_external_ips(cluster_service: Service, policy: Policy) -> None:

@@ -179,8 +179,8 @@ def _not_root(container: Container) -> bool:
     title="Containers of a cluster have a seccomp profile",
     severity="medium",
     level=2,
-    fix="Set seccompProfile: {type: RuntimeDefault} in the pod's securityContext, or seccompDefault "
-    "in the kubelets' configuration.",
+    fix="Set seccompProfile: {type: RuntimeDefault} in the pod's securityContext, or set "
+    "seccompDefault in the kubelets' configuration.",
 )
 def test_cluster_seccomp(cluster_workload: Workload, policy: Policy) -> None:
     """Without a profile, a container may try every call of the kernel. Kubernetes sets none of

@@ -70,13 +70,19 @@ PROGRAMS = (
     "/var/lib/rancher/rke2/bin/kubectl",
 )  # fmt: skip
 
+_OF_CLUSTER = frozenset({
+    "cluster_account", "cluster_binding", "cluster_namespace", "cluster_node", "cluster_role",
+    "cluster_service", "cluster_webhook", "cluster_workload",
+})  # fmt: skip
+"""What controls about a cluster ask for."""
+
 Item = dict[str, Any]
 Asking = Callable[[str], Want]
 
 
 def is_of_cluster(inputs: Collection[str]) -> bool:
     """Whether a control that asks for these facts is about a cluster, not about a host."""
-    return any(each.startswith("cluster_") for each in inputs)
+    return bool(_OF_CLUSTER & set(inputs))
 
 
 def cluster_version(host: Host) -> str:
