@@ -39,7 +39,11 @@ def _faults(workload: Workload, policy: Policy, found: list[str], what: str) -> 
 
 
 def _windows(container: Container) -> bool:
-    return truth(mapping(container.setting("windowsOptions")).get("hostProcess")) is True
+    said = [
+        truth(mapping(each.get("windowsOptions")).get("hostProcess"))
+        for each in (container.context, container.pod_context)
+    ]
+    return said[1] is True if said[0] is None else said[0]
 
 
 @control(

@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-from hullcheck.transport.session import CLUSTER_ASKED
 from hullcheck.transport.target import Target
 from hullcheck.transport.want import LIMIT, Evidence, Unreachable, Want
 
@@ -29,7 +28,7 @@ FAILED, FORBIDDEN, ABSENT, UNINSTALLED = 1, 3, 4, 69
 """Exit codes of requests: any other failure, HTTP's 403 and 404, no client is installed."""
 
 ANSWERS = frozenset({0, FORBIDDEN, ABSENT})
-VERSION = Want(CLUSTER_ASKED, ANSWERS | {UNINSTALLED})
+VERSION = Want(f"{METHOD} /version", ANSWERS | {UNINSTALLED})
 
 INSTALL = "pip install 'hullcheck[kubernetes]'"
 CONNECT_SECONDS = 10.0

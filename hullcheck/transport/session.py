@@ -15,8 +15,8 @@ Value = TypeVar("Value")
 ROUNDS = 30
 """More rounds than any chain of questions needs; what is still open is asked one by one."""
 
-CLUSTER_ASKED = "GET /version"
-"""What only a cluster's API is asked, and each first of all: so its recordings are told."""
+OF_CLUSTER = "GET /"
+"""How begins what only the API of a cluster is asked: so its recordings are told."""
 
 HELD = 64 * 1024 * 1024
 """Bytes that are kept of one host in all: many are audited at once."""
@@ -104,7 +104,7 @@ class Session:
         for each in evidence:
             self._lines[each.command] = len(self.recording)
             self.recording.append(each)
-            self.cluster |= each.command == CLUSTER_ASKED
+            self.cluster |= each.command.startswith(OF_CLUSTER)
 
     def ask(self, *wants: Want) -> list[Answer]:
         """Return the answers to some wants; what facts need together, they ask together.

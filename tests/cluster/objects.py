@@ -112,7 +112,7 @@ def bootstrap() -> Cluster:
         role("cluster-admin", rule("*", "*", "*"), rule("*", urls="*")),
         role("admin", *EDIT, rule(WRITE, "roles rolebindings", "rbac.authorization.k8s.io")),
         role("edit", *EDIT), role("view", *VIEW),
-        role("system:discovery", rule("get", urls=f"/api /api/* /apis /apis/* /openapi/* {HEALTH}")),
+        role("system:discovery", rule("get", urls=f"/api/* /apis/* /openapi/* {HEALTH}")),
         role("system:public-info-viewer", rule("get", urls=HEALTH)),
         role("system:basic-user", rule("create", "selfsubjectaccessreviews selfsubjectrulesreviews",
                                        "authorization.k8s.io")),
