@@ -171,8 +171,9 @@ def _handler(cluster: ApiServer) -> type[BaseHTTPRequestHandler]:
             self._send(200, json.dumps(body, separators=(",", ":")).encode())
 
         def _status(self, code: int, message: str) -> None:
-            said = {"kind": "Status", "status": "Failure", "message": message, "code": code}
-            self._send(code, json.dumps(said).encode())
+            reason = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}.get(code, "")
+            said = {"kind": "Status", "status": "Failure", "message": message, "reason": reason}
+            self._send(code, json.dumps({**said, "code": code}).encode())
 
         def _send(self, code: int, body: bytes) -> None:
             self.send_response(code)

@@ -17,7 +17,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts.kubernetes.requests import PODS, Item, listing
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.inventory.policy import Policy
-from hullcheck.transport.redact import PLACEHOLDER
+from hullcheck.transport.redact import PLACEHOLDER, Redactor
 from hullcheck.verdict import Object
 
 __all__ = ["Container", "Workload", "cluster_workload", "mapping", "sequence", "truth"]
@@ -94,10 +94,14 @@ class Container:
     @property
     def plain_secrets(self) -> list[str]:
         """Variables in which a secret stands itself; its value was cut out."""
-        return sorted(
-            str(each.get("name")) for each in self.environment
-            if PLACEHOLDER.search(str(each.get("value", "")).encode("utf-8", "surrogateescape"))
-        )  # fmt: skip
+        return sorted(str(each.get("name")) for each in self.environment if _secret(each))
+
+
+def _secret(variable: Item) -> bool:
+    """Whether a variable's own value is a secret; one that was cut out is cut out again."""
+    text = f"{variable.get('name')}={variable.get('value') or ''}"
+    clean = Redactor(b"workloads").clean(text.encode("utf-8", "surrogateescape"))
+    return PLACEHOLDER.search(clean) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,14 +202,14 @@ def _page(answer: Answer, path: str) -> Item | None:
     """Return what a list's page holds; None if there is no such kind."""
     kind = _kind(path)
     if answer.exit:
-        said = answer.complaint
-        if answer.exit == FORBIDDEN or "Forbidden" in said:
+        said = " ".join(answer.evidence.stderr.decode("utf-8", "replace").split())[:300]
+        if answer.exit == FORBIDDEN or " is forbidden" in said:
             group = path.split("/")[2] if path.startswith("/apis") else "the core group"
             raise Unknown(
                 f"the audit's account may not list {kind} of {group}: give it the ClusterRole of "
                 "docs/kubernetes.md"
             )
-        if answer.exit == ABSENT or "NotFound" in said:
+        if answer.exit == ABSENT or "could not find the requested resource" in said:
             return None
         raise Unknown(f"{kind}: {said or 'no answer'}")
     try:
