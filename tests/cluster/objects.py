@@ -274,7 +274,7 @@ def rotten() -> Cluster:
     made[SERVICES].append(
         {"metadata": {"name": "trap", "namespace": "lab"}, "spec": {"externalIPs": ["203.0.113.7"]}}
     )
-    made[HOOKS].append(webhook("soft", "Ignore"))
+    made[HOOKS] = [webhook("soft", "Ignore")]
     made[PODS] += [
         pod("default", "stray", {"runAsUser": 0, "capabilities": {"add": ["SYS_ADMIN"]},
                                  "seccompProfile": {"type": "Unconfined"}},
@@ -284,6 +284,6 @@ def rotten() -> Cluster:
                 "env": [{"name": "DB_PASSWORD", "value": "Tr0ub4dor-of-the-tests"},
                         {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
             }),
-        pod("lab", "almighty", {"privileged": True}),
+        pod("lab", "almighty", {"privileged": True}, volumes=[TOKEN_VOLUME]),
     ]  # fmt: skip
     return made

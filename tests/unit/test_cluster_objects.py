@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from hullcheck.catalogue import all_controls
+from hullcheck.facts.kubernetes.requests import _FIRST, _paged, cluster_version, is_of_cluster
 from hullcheck.facts.kubernetes.requests import PODS as ALL_PODS
-from hullcheck.facts.kubernetes.requests import _paged, cluster_version
 from hullcheck.inventory.policy import Policy
+from hullcheck.judge import Site, judge
 from hullcheck.transport import Evidence
 from tests.cluster import objects as made
 from tests.cluster.objects import ACCOUNTS, NAMESPACES, PODS, SAFE, account, namespace, pod
@@ -275,3 +279,55 @@ def test_who_may_not_list_is_told_what_is_missing() -> None:
 
 def test_a_cluster_says_its_version() -> None:
     assert cluster_version(cluster_with(made.sound())) == "Kubernetes v1.33.2"
+
+
+def _spoilt() -> Iterator[tuple[str, Evidence]]:
+    """Yield each list of a rotten cluster, spoilt in each way."""
+    for path in _FIRST:
+        plain, command = path.partition("?")[0], f"GET {_paged(path)}"
+        items = made.rotten().get(plain)
+        if items is None:
+            continue
+        whole = json.dumps({"metadata": {}, "items": items}).encode()
+        for answer in (
+            Evidence(command, 3, b"", b"HTTP 403: no"), Evidence(command, 1, b"", b"HTTP 500: "),
+            Evidence(command, None, b"", b"", trouble="timed out after 20 s"),
+            Evidence(command, 0, b"", b""), Evidence(command, 0, whole[: len(whole) // 2], b""),
+            Evidence(command, 0, b'{"metadata":{},"items":[7]}', b""),
+        ):  # fmt: skip
+            yield plain, answer
+
+
+@pytest.mark.parametrize(("path", "answer"), list(_spoilt()))
+def test_nothing_that_failed_passes_on_spoilt_evidence(path: str, answer: Evidence) -> None:
+    host = cluster_with(made.rotten(), {path: answer})
+    for control in FAILED:
+        now = judge(control, host, Site("prod", ALL_SAID))
+        assert now.status in ("fail", "unknown"), (control.id, now.reason)
+
+
+ALL_SAID = Policy(cluster_subjects=(), cluster_workloads=())
+CLUSTER = [each for each in all_controls().values() if is_of_cluster(each.inputs)]
+ROTTEN = cluster_with(made.rotten())
+FAILED = [each for each in CLUSTER if judge(each, ROTTEN, Site("prod", ALL_SAID)).status == "fail"]
+
+
+def test_everything_fails_on_what_is_rotten() -> None:
+    assert FAILED == CLUSTER
+
+
+@pytest.mark.parametrize("field", ["metadata", "spec", "rules", "subjects", "roleRef", "webhooks"])
+@pytest.mark.parametrize("value", [None, [], {}, 7, "x", [[]], {"x": {"y": []}}])
+def test_hostile_objects_break_nothing(field: str, value: Any) -> None:
+    cluster = made.rotten()
+    for path, items in cluster.items():
+        if items and field in items[0]:
+            about = {**items[0]["metadata"], "name": "odd"}
+            extra = {**items[0], "metadata": about, field: value}
+            if field == "metadata" and isinstance(value, dict):
+                extra["metadata"] = {**about, "labels": value, "namespace": value}
+            cluster[path] = [*items, extra]
+    host = cluster_with(cluster)
+    for control in CLUSTER:
+        found = judge(control, host, Site("prod", ALL_SAID))
+        assert found.status in ("fail", "unknown"), (control.id, found.status, found.reason)
