@@ -229,7 +229,7 @@ def test_cluster_plain_secrets(cluster_workload: Workload) -> None:
         f"{each.name}: {name}" for each in cluster_workload.containers
         for name in each.plain_secrets
     ]  # fmt: skip
-    expect(found, equals=[], what="variables that hold a secret")
+    expect(found, equals=[], what="where a secret stands")
 
 
 @control(

@@ -6,8 +6,12 @@ The roles and bindings of Kubernetes are those of its bootstrap policy
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
+
+PLANTED = "Tr0ub4dor-of-the-tests"
+"""A secret that no run directory may hold."""
 
 Item = dict[str, Any]
 Cluster = dict[str, list[Item]]
@@ -280,10 +284,14 @@ def rotten() -> Cluster:
                                  "seccompProfile": {"type": "Unconfined"}},
             hostPID=True, volumes=[TOKEN_VOLUME, {"name": "root", "hostPath": {"path": "/"}}],
             container={
+                "args": ["serve", f"--db-password={PLANTED}"],
                 "ports": [{"containerPort": 80, "hostPort": 80}],
-                "env": [{"name": "DB_PASSWORD", "value": "Tr0ub4dor-of-the-tests"},
+                "env": [{"name": "DB_PASSWORD", "value": PLANTED},
                         {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}],
             }),
         pod("lab", "almighty", {"privileged": True}, volumes=[TOKEN_VOLUME]),
     ]  # fmt: skip
+    stray = made[PODS][-2]
+    applied = json.dumps({"spec": {"containers": stray["spec"]["containers"]}})
+    stray["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": applied}
     return made

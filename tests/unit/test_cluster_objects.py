@@ -79,6 +79,8 @@ def said(name: str, given: dict[str, Any], policy: Policy | None = None) -> str:
         ("plain-secrets", {"container": {"env": [{"name": "URL", "value": "db://u:s3cr3t@h/x"}]}},
          "fail"),
         ("plain-secrets", {"container": {"env": [{"name": "MODE", "value": "fast"}]}}, "pass"),
+        ("plain-secrets", {"container": {"args": ["--password", "Tr0ub4dor"]}}, "fail"),
+        ("plain-secrets", {"container": {"args": ["--password-file=/run/secrets/p"]}}, "pass"),
         ("tokens", {"volumes": [TOKEN]}, "fail"),
         ("tokens", {}, "pass"),
     ],

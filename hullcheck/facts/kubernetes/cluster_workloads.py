@@ -62,17 +62,19 @@ class Container:
     environment: tuple[Item, ...]
     sources: tuple[Item, ...]
     ports: tuple[Item, ...]
+    words: tuple[str, ...] = ()
 
     @staticmethod
     def read(given: Any, pod: Item) -> Container:
         """:raises Unknown: it makes no sense."""
         spec = mapping(given)
-        lists = [
+        env, sources, ports = (
             tuple(map(mapping, sequence(spec.get(each)))) for each in ("env", "envFrom", "ports")
-        ]
+        )
         name, image = str(spec.get("name")), str(spec.get("image"))
         context, common = (mapping(each.get("securityContext")) for each in (spec, pod))
-        return Container(name, image, context, common, *lists)
+        words = tuple(map(str, [*sequence(spec.get("command")), *sequence(spec.get("args"))]))
+        return Container(name, image, context, common, env, sources, ports, words)
 
     def setting(self, name: str) -> Any:
         """Return what counts of a security context: the container's own, else the pod's."""
@@ -93,13 +95,14 @@ class Container:
 
     @property
     def plain_secrets(self) -> list[str]:
-        """Variables in which a secret stands itself; its value was cut out."""
-        return sorted(str(each.get("name")) for each in self.environment if _secret(each))
+        """Variables in which a secret stands itself, and its command line, if one is in it."""
+        pairs = ((str(e.get("name")), str(e.get("value") or "")) for e in self.environment)
+        found = sorted(name for name, value in pairs if _secret(f"{name}={value}"))
+        return found + ["the command line"] * _secret(json.dumps(self.words))
 
 
-def _secret(variable: Item) -> bool:
-    """Whether a variable's own value is a secret; one that was cut out is cut out again."""
-    text = f"{variable.get('name')}={variable.get('value') or ''}"
+def _secret(text: str) -> bool:
+    """Whether there is a secret in a text; one that was cut out is cut out again."""
     clean = Redactor(b"workloads").clean(text.encode("utf-8", "surrogateescape"))
     return PLACEHOLDER.search(clean) is not None
 

@@ -165,7 +165,7 @@ def listing(host: Host, policy: Policy, path: str) -> list[Item]:
 def optional(host: Host, policy: Policy, path: str) -> list[Item] | None:
     """Return the same; None if the cluster has no such kind of object."""
     asking = _asking(host, policy)
-    session_of(host).foresee(*(asking(_paged(each)) for each in _FIRST))
+    session_of(host).foresee(asking("/version"), *(asking(_paged(each)) for each in _FIRST))
     return session_of(host).recall(
         ("cluster", path, policy.cluster_from_node), lambda: _all(host, asking, path)
     )
