@@ -34,8 +34,8 @@ def test_cluster_pod_security(cluster_namespace: Namespace, policy: Policy) -> N
     level = namespace.level or policy.pod_security_default
     if level not in LEVELS and namespace.guards:
         raise Manual(
-            "see that the webhooks that look at its pods refuse privileged ones: "
-            + ", ".join(namespace.guards), {"enforce": level, "webhooks": namespace.guards}
+            "see that these webhooks and policies of admission refuse privileged pods in it: "
+            + ", ".join(namespace.guards), {"enforce": level, "guards": namespace.guards}
         )  # fmt: skip
     expect(level, one_of=LEVELS, what="the standard that is enforced")
 

@@ -218,7 +218,8 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
     if twice := sorted(name for name, times in names.items() if times > 1):
         raise ValueError(f"{', '.join(twice)} is named twice; a run audits each host once")
     shard = parse_shard(options.shard) if getattr(options, "shard", None) else None
-    if all(each.target.scheme == CLUSTER for each in subjects) and not options.control:
+    only_clusters = subjects and all(each.target.scheme == CLUSTER for each in subjects)
+    if only_clusters and not getattr(options, "control", None):
         controls = tuple(each for each in controls if is_of_cluster(each.inputs))
     plan = Plan(controls, started, tuple(waivers), tuple(said), **_means(options))
     directory = Path(options.report_dir) if options.report_dir else None

@@ -153,6 +153,15 @@ def test_pod_security(level: str, pods: int, default: str, guarded: int, status:
     assert found["kube-system"] == found["kube-public"] == "not-applicable"
 
 
+def test_an_admission_policy_may_guard_a_namespace() -> None:
+    cluster = made.rotten()
+    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+    cluster[path] = [{"metadata": {"name": "no-privileged"}, "spec": {}}]
+    found = verdict(cluster_with(cluster), "cluster-pod-security")
+    assert statuses(found)["lab"] == "manual"
+    assert "no-privileged" in found.reason
+
+
 ALL, WEB = {"podSelector": {}}, {"podSelector": {"matchLabels": {"app": "web"}}}
 TERM = [{"key": "app", "operator": "In", "values": ["web"]}]
 

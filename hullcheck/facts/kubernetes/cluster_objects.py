@@ -12,6 +12,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts.kubernetes.cluster_access import Binding
 from hullcheck.facts.kubernetes.cluster_workloads import Workload, mapping, sequence, truth
 from hullcheck.facts.kubernetes.requests import (
+    ADMISSION,
     HOOKS,
     NAMESPACES,
     NETWORK_POLICIES,
@@ -72,7 +73,7 @@ class Namespace:
 
     :param workloads: what runs in it; ``unseen``: pods of it that make no sense.
     :param others: policies of network plug-ins that may be about its pods.
-    :param guards: webhooks that may refuse its pods.
+    :param guards: webhooks and admission policies that may refuse its pods.
     """
 
     name: str
@@ -109,12 +110,13 @@ def cluster_namespace(host: Host, policy: Policy) -> list[Namespace | Unseen]:
     policies = listing(host, policy, own)
     others = [each for path in foreign for each in optional(host, policy, path) or ()]
     hooks: list[Hook | Unseen] = get(host, "cluster_webhook", policy)
-    guards = tuple(sorted({each.name for each in hooks if isinstance(each, Hook) and each.guards}))
+    guards = {each.name for each in hooks if isinstance(each, Hook) and each.guards}
+    guards |= {each["metadata"]["name"] for each in optional(host, policy, ADMISSION) or ()}
     found: list[Namespace | Unseen] = []
     for item in listing(host, policy, NAMESPACES):
         name = item["metadata"]["name"]
         try:
-            found.append(_namespace(item, name, running, policies, others, guards))
+            found.append(_namespace(item, name, running, policies, others, tuple(sorted(guards))))
         except Unknown as reason:
             found.append(Unseen(Object("namespace", name), str(reason)))
     return found

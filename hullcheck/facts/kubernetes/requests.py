@@ -24,9 +24,9 @@ from hullcheck.transport import Answer, CannotAnswer, Want, session_of, want
 from hullcheck.transport.kubernetes_api import ABSENT, ANSWERS, FORBIDDEN, VERSION
 
 __all__ = [
-    "BINDINGS", "CLUSTER_BINDINGS", "CLUSTER_ROLES", "HOOKS", "NAMESPACES", "NETWORK_POLICIES",
-    "NODES", "PODS", "ROLES", "SERVICES", "SERVICE_ACCOUNTS", "cluster_version", "is_of_cluster",
-    "listing", "optional",
+    "ADMISSION", "BINDINGS", "CLUSTER_BINDINGS", "CLUSTER_ROLES", "HOOKS", "NAMESPACES",
+    "NETWORK_POLICIES", "NODES", "PODS", "ROLES", "SERVICES", "SERVICE_ACCOUNTS",
+    "cluster_version", "is_of_cluster", "listing", "optional",
 ]  # fmt: skip
 
 _CORE, _RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
@@ -37,6 +37,7 @@ ROLES, CLUSTER_ROLES = f"{_RBAC}/roles", f"{_RBAC}/clusterroles"
 BINDINGS, CLUSTER_BINDINGS = f"{_RBAC}/rolebindings", f"{_RBAC}/clusterrolebindings"
 _HOOK = "/apis/admissionregistration.k8s.io/v1"
 HOOKS = (f"{_HOOK}/validatingwebhookconfigurations", f"{_HOOK}/mutatingwebhookconfigurations")
+ADMISSION = f"{_HOOK}/validatingadmissionpolicybindings"
 NETWORK_POLICIES = (
     "/apis/networking.k8s.io/v1/networkpolicies",
     "/apis/cilium.io/v2/ciliumnetworkpolicies",
@@ -50,7 +51,7 @@ NETWORK_POLICIES = (
 
 _FIRST = (
     NAMESPACES, NODES, PODS, SERVICES, SERVICE_ACCOUNTS, ROLES, CLUSTER_ROLES, BINDINGS,
-    CLUSTER_BINDINGS, *HOOKS, *NETWORK_POLICIES,
+    CLUSTER_BINDINGS, ADMISSION, *HOOKS, *NETWORK_POLICIES,
 )  # fmt: skip
 
 PAGE, PAGES = 250, 200
