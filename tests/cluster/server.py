@@ -134,7 +134,8 @@ def _handler(cluster: ApiServer) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             path, faults = parts.path, cluster.faults
             cluster.asked.append((self.command, self.path))
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            kind, _, token = self.headers.get("Authorization", "").partition(" ")
+            if kind.lower() != "bearer" or token != TOKEN:
                 self._status(401, "Unauthorized")
             elif path in faults.drip:
                 self._drip()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hullcheck.facts.kubernetes.requests import PODS, _paged
 from hullcheck.inventory.policy import Policy
@@ -20,7 +22,7 @@ from hullcheck.transport.redact import Redactor
 from hullcheck.transport.target import Target, parse_spec
 from hullcheck.transport.want import LIMIT
 from tests.cluster import objects as made
-from tests.cluster.server import ApiServer, Faults
+from tests.cluster.server import TOKEN, ApiServer, Faults
 from tests.unit.cluster_fake import statuses, verdict
 
 NAMESPACES = Want("GET /api/v1/namespaces?limit=250", frozenset({0, 3, 4}))
@@ -216,3 +218,42 @@ def test_a_list_that_does_not_end_is_unknown(folder: Path) -> None:
     assert found.status == "unknown"
     assert "does not end" in found.reason
     assert len([each for each in cluster.asked if each[1].startswith(_paged(PODS))]) == 2
+
+
+def test_a_plug_in_logs_in(folder: Path) -> None:
+    said = {
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": TOKEN},
+    }  # fmt: skip
+    with ApiServer(made.sound(), folder) as cluster:
+        config = yaml.safe_load(cluster.kubeconfig.read_text())
+        config["users"][0]["user"] = {
+            "exec": {
+                "apiVersion": said["apiVersion"], "command": sys.executable,
+                "args": ["-c", f"print({json.dumps(json.dumps(said))})"],
+                "interactiveMode": "Never",
+            }
+        }  # fmt: skip
+        cluster.kubeconfig.write_text(yaml.safe_dump(config))
+        found, *_ = ask(cluster, NAMESPACES)
+    assert found.exit == 0
+
+
+def test_in_a_pod_its_service_account_logs_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kubernetes.config import incluster_config
+
+    with ApiServer(made.sound(), folder) as cluster:
+        config = yaml.safe_load(cluster.kubeconfig.read_text())
+        authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
+        (folder / "ca.crt").write_bytes(base64.b64decode(authority))
+        (folder / "token").write_text(TOKEN)
+        server = config["clusters"][0]["cluster"]["server"]
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", server.rpartition(":")[2])
+        monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(folder / "token"))
+        monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
+        session = session_of(connect(parse_spec("kubernetes://")))
+        assert session.ask(NAMESPACES)[0].exit == 0
+        session.close()

@@ -58,9 +58,9 @@ PAGE, PAGES = 250, 200
 """Objects in one answer, and answers of one list that are looked at."""
 
 _LONGEST_TOKEN = 4096
-_MISSING = "of its own accord the audit does not become the cluster's administrator: "
 ADVICE = (
-    f"{_MISSING}audit kubernetes://, or say cluster_from_node in the policy; see docs/kubernetes.md"
+    "the audit does not act as the cluster's administrator unasked: audit kubernetes://, or say "
+    "cluster_from_node in the policy; see docs/kubernetes.md"
 )
 
 KUBECONFIGS = (
