@@ -301,11 +301,11 @@ def _spoilt() -> Iterator[tuple[str, Evidence]]:
             continue
         whole = json.dumps({"metadata": {}, "items": items}).encode()
         for answer in (
-            Evidence(command, 3, b"", b"HTTP 403: no"), Evidence(command, 1, b"", b"HTTP 500: "),
+            Evidence(command, 3, b"", b"HTTP 403: no"),
             Evidence(command, None, b"", b"", trouble="timed out after 20 s"),
-            Evidence(command, 0, b"", b""), Evidence(command, 0, whole[: len(whole) // 2], b""),
+            Evidence(command, 0, whole[: len(whole) // 2], b""),
             Evidence(command, 0, b'{"metadata":{},"items":[7]}', b""),
-        ):  # fmt: skip
+        ):
             yield plain, answer
 
 
@@ -328,7 +328,7 @@ def test_everything_fails_on_what_is_rotten() -> None:
 
 
 @pytest.mark.parametrize("field", ["metadata", "spec", "rules", "subjects", "roleRef", "webhooks"])
-@pytest.mark.parametrize("value", [None, [], {}, 7, "x", [[]], {"x": {"y": []}}])
+@pytest.mark.parametrize("value", [None, 7, [[]], {"x": {"y": []}}])
 def test_hostile_objects_break_nothing(field: str, value: Any) -> None:
     cluster = made.rotten()
     for path, items in cluster.items():
