@@ -26,9 +26,11 @@ from hullcheck.control import (
     expectations,
     plain,
 )
+from hullcheck.facts.kubernetes.requests import is_of_cluster
 from hullcheck.facts.role import Role
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport.backend import session_of
+from hullcheck.transport.kubernetes_api import VERSION
 from hullcheck.transport.session import Consulted
 from hullcheck.transport.want import CannotAnswer, Pending
 from hullcheck.verdict import Finding, Object, Status, Verdict, sentence, worst
@@ -85,6 +87,10 @@ def judge(control: Control, host: Host, site: Site) -> Verdict:
 
 
 def _findings(control: Control, host: Host, site: Site) -> list[Finding]:
+    session = session_of(host)
+    if session.cluster and not is_of_cluster(control.inputs):
+        session.ask(VERSION)
+        raise NotApplicable("a cluster is asked here through its API: it is no host")
     things = [name for name in control.inputs if _each(name)]
     if len(things) > 1:
         raise TypeError(f"{control.id} asks for more than one kind of thing: {', '.join(things)}")

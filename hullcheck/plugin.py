@@ -17,6 +17,7 @@ from testinfra.host import Host
 
 from hullcheck import facts
 from hullcheck.control import Control, NotApplicable, control_of
+from hullcheck.facts.kubernetes.requests import is_of_cluster
 from hullcheck.report.publish import Publication, add_publishing, publication
 from hullcheck.report.table import render
 from hullcheck.report.text import safe
@@ -24,6 +25,7 @@ from hullcheck.run.audit import HostAudit, Subject, audit_host
 from hullcheck.run.directory import RunDirectory, read_evidence, read_verdicts
 from hullcheck.run.options import Request, UsageError, add_options, prepare
 from hullcheck.transport.adopt import adopt
+from hullcheck.transport.target import CLUSTER
 from hullcheck.verdict import Status, Verdict
 
 __all__: list[str] = []
@@ -71,6 +73,7 @@ def pytest_pycollect_makeitem(
             collector, name=f"{name}[{subject.target.name}]", control=made, subject=subject
         )
         for subject in collector.config.stash[KEY].request.subjects
+        if subject.target.scheme != CLUSTER or is_of_cluster(made.inputs)
     ]
 
 

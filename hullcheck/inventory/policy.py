@@ -115,6 +115,16 @@ class Policy:
     :param swarm_unlock_key_days: how old the key that unlocks a swarm's managers may be.
     :param swarm_token_days: how old the tokens with which nodes join a swarm may be.
     :param swarm_external_cas: services, by URL, that may sign the certificates of swarms' nodes.
+    :param cluster_from_node: whether an audit of a control-plane node may ask the cluster by the
+        administrator's kubeconfig that lies there; kubernetes:// needs no such leave.
+    :param cluster_subjects: who may have power over a whole cluster, as patterns: User:alice,
+        Group:ops-*, ServiceAccount:flux-system/*; or one power only, before it: secrets
+        ServiceAccount:cert-manager/*; see docs/kubernetes.md.
+    :param cluster_workloads: what may have a host's rights in a cluster, as patterns of
+        namespace/name: kube-system/kube-proxy.
+    :param pod_security_default: the Pod Security Standard that the API server enforces where a
+        namespace has no label (its AdmissionConfiguration): baseline, restricted.
+    :param cluster_external_ips: addresses whose traffic services may take.
     :param maximum_waiver_days: how many days from today a waiver may hold.
     :param ssh_forwarding: what SSH may forward: tcp (jump hosts), agent, stream (sockets; Podman's
         remote client), gateway (ports opened to others), tunnel.
@@ -188,6 +198,11 @@ class Policy:
     swarm_unlock_key_days: int | None = None
     swarm_token_days: int | None = None
     swarm_external_cas: tuple[str, ...] | None = None
+    cluster_from_node: bool = False
+    cluster_subjects: tuple[str, ...] | None = None
+    cluster_workloads: tuple[str, ...] | None = None
+    pod_security_default: str | None = None
+    cluster_external_ips: tuple[str, ...] = ()
     maximum_waiver_days: int = 366
     ssh_forwarding: tuple[str, ...] = ("stream",)
     privileged_keys: tuple[str, ...] | None = None

@@ -21,6 +21,7 @@ from testinfra.host import Host
 from hullcheck import catalogue, facts
 from hullcheck.control import Control, Outcome
 from hullcheck.facts.distribution import OS_RELEASE, parse_os_release
+from hullcheck.facts.kubernetes.requests import cluster_version
 from hullcheck.inventory.attestations import Attestation, answer
 from hullcheck.inventory.policy import Policy
 from hullcheck.inventory.waivers import Waiver, apply
@@ -271,6 +272,8 @@ def _account(record: HostRecord, session: Session) -> None:
 def _summary(host: Host) -> dict[str, object]:
     """Return what a run says of a host: its system, kernel and engines."""
     session = session_of(host)
+    if session.cluster:
+        return {"os": cluster_version(host), "kernel": "", "engines": []}
     # testinfra's own modules ask these two before anything else.
     session.foresee(want("uname -s"), want("uname -m"))
     release, kernel = session.ask(OS_RELEASE, want("uname -r"))

@@ -15,6 +15,7 @@ from hullcheck import benchmarks
 from hullcheck.catalogue import all_controls
 from hullcheck.catalogue import digest as controls_digest
 from hullcheck.control import Control
+from hullcheck.facts.kubernetes.requests import is_of_cluster
 from hullcheck.inventory.attestations import load_attestations
 from hullcheck.inventory.load import load_inventory
 from hullcheck.inventory.policy import Policy, digest, load_policy
@@ -27,7 +28,7 @@ from hullcheck.run.shard import Shard, parse_shard
 from hullcheck.run.site import SiteRecord
 from hullcheck.transport.ansible import expand_spec
 from hullcheck.transport.recording import load
-from hullcheck.transport.target import Target
+from hullcheck.transport.target import CLUSTER, Target
 from hullcheck.verdict import Run
 
 __all__ = ["DEFAULT_BENCHMARK", "Request", "UsageError", "add_options", "prepare", "resume"]
@@ -217,6 +218,9 @@ def _prepare(options: Any, specs: list[str], controls: tuple[Control, ...]) -> R
     if twice := sorted(name for name, times in names.items() if times > 1):
         raise ValueError(f"{', '.join(twice)} is named twice; a run audits each host once")
     shard = parse_shard(options.shard) if getattr(options, "shard", None) else None
+    only_clusters = subjects and all(each.target.scheme == CLUSTER for each in subjects)
+    if only_clusters and not getattr(options, "control", None):
+        controls = tuple(each for each in controls if is_of_cluster(each.inputs))
     plan = Plan(controls, started, tuple(waivers), tuple(said), **_means(options))
     directory = Path(options.report_dir) if options.report_dir else None
     return Request(tuple(subjects), plan, benchmark, directory, shard, notes=notes)

@@ -10,13 +10,14 @@ from hullcheck.transport.ansible import from_ansible
 from hullcheck.transport.backend import host_of
 from hullcheck.transport.batch import Batch
 from hullcheck.transport.foreign import ForeignWire, exec_prefix
+from hullcheck.transport.kubernetes_api import KubernetesWire
 from hullcheck.transport.local import LocalShell
 from hullcheck.transport.openssh_shell import OpenSSHShell
 from hullcheck.transport.paramiko_shell import ParamikoShell
 from hullcheck.transport.recording import Replay, load
 from hullcheck.transport.session import Redactor, Session, Wire
 from hullcheck.transport.sudo import Sudo
-from hullcheck.transport.target import SSH_SCHEMES, Target
+from hullcheck.transport.target import CLUSTER, SSH_SCHEMES, Target
 from hullcheck.transport.want import Unreachable
 
 __all__ = ["connect"]
@@ -40,6 +41,9 @@ def connect(
     """
     if target.scheme == "recording":
         return _replayed(target)
+    if target.scheme == CLUSTER:
+        cluster = Session(KubernetesWire(target, connect_timeout), redact, cluster=True)
+        return host_of(cluster, target.name, target.scheme)
     if target.scheme == "ansible":
         target = from_ansible(target) or target
     sudo = Sudo(target.sudo_user or "", sudo_password) if target.sudo else None

@@ -15,6 +15,9 @@ Value = TypeVar("Value")
 ROUNDS = 30
 """More rounds than any chain of questions needs; what is still open is asked one by one."""
 
+OF_CLUSTER = "GET /"
+"""How begins what only the API of a cluster is asked: so its recordings are told."""
+
 HELD = 64 * 1024 * 1024
 """Bytes that are kept of one host in all: many are audited at once."""
 
@@ -71,10 +74,19 @@ class Session:
 
     While it gathers, a want whose answer is not known is noted and raises
     :class:`Pending`; all that was noted is then asked together.
+
+    :param cluster: whether what answers is the API of a cluster, which runs no commands.
     """
 
-    def __init__(self, wire: Wire, redact: Redactor = lambda evidence: evidence) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        redact: Redactor = lambda evidence: evidence,
+        *,
+        cluster: bool = False,
+    ) -> None:
         self.wire = wire
+        self.cluster = cluster
         self.recording: list[Evidence] = []
         self.gathering = False
         self.rounds = 0
@@ -92,6 +104,7 @@ class Session:
         for each in evidence:
             self._lines[each.command] = len(self.recording)
             self.recording.append(each)
+            self.cluster |= each.command.startswith(OF_CLUSTER)
 
     def ask(self, *wants: Want) -> list[Answer]:
         """Return the answers to some wants; what facts need together, they ask together.

@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from testinfra.backend import BACKENDS
 
-__all__ = ["SCHEMES", "SSH_SCHEMES", "Target", "home_path", "parse_spec"]
+__all__ = ["CLUSTER", "SCHEMES", "SSH_SCHEMES", "Target", "home_path", "parse_spec"]
 
 SSH_SCHEMES = ("paramiko", "ssh", "safe-ssh")
-SCHEMES = (*BACKENDS, "recording")
+CLUSTER = "kubernetes"
+SCHEMES = (*BACKENDS, "recording", CLUSTER)
 DEFAULT_PORT = 22
 
 
@@ -23,7 +24,7 @@ class Target:
     """One host to audit, and how to reach it.
 
     :param address: what comes after the scheme: a host name or an alias of ``~/.ssh/config``, a
-        container, a directory (chroot), a recording's file.
+        container, a directory (chroot), a recording's file, a context of a kubeconfig.
     :param port: None: what ``~/.ssh/config`` says, else 22.
     :param identity_file: private keys to try before those of ``~/.ssh/config``; a single path
         is taken too.
@@ -68,6 +69,8 @@ class Target:
             return "localhost"
         if self.scheme == "recording":
             return re.sub(r"(\.jsonl)?(\.gz)?$", "", Path(self.address).name) or "recording"
+        if self.scheme == CLUSTER:
+            return self.address or dict(self.options).get("context") or CLUSTER
         if self.port in (None, DEFAULT_PORT):
             return self.address
         return f"{_bracketed(self.address)}:{self.port}"
@@ -77,6 +80,8 @@ class Target:
         """The spec without its password and options, for people and ``run.json``."""
         if self.scheme == "recording":
             return f"recording://{self.address}"
+        if self.scheme == CLUSTER:
+            return f"{CLUSTER}://{self.address}"
         user = f"{quote(self.user)}@" if self.user else ""
         port = f":{self.port}" if self.port is not None else ""
         return f"{self.scheme}://{user}{_bracketed(self.address)}{port}"
@@ -90,7 +95,7 @@ def _bracketed(address: str) -> str:
 
 
 def parse_spec(text: str) -> Target:
-    """Read a host spec of testinfra's, or ``recording://FILE``.
+    """Read a host spec of testinfra's, ``recording://FILE`` or ``kubernetes://[CONTEXT]``.
 
     ``[SCHEME://][USER[:PASSWORD]@]HOST[:PORT][?KEY=VALUE&…]``; without a scheme it is paramiko.
     User, password and host may be percent-escaped, an IPv6 address stands in brackets.
@@ -112,7 +117,7 @@ def parse_spec(text: str) -> Target:
             )
     else:
         where = {"address": unquote(authority) or None}
-    if scheme not in ("local", "ansible") and not where.get("address"):
+    if scheme not in ("local", "ansible", CLUSTER) and not where.get("address"):
         raise ValueError(f"{_hidden(text)!r} names no host")
     where = {key: value for key, value in where.items() if value is not None}
     return Target(scheme=scheme, **where, **options)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,12 +17,16 @@ from hullcheck.transport import session_of
 from hullcheck.transport.connect import connect
 from hullcheck.transport.recording import dump
 from hullcheck.transport.redact import Redactor
-from hullcheck.transport.target import parse_spec
+from hullcheck.transport.target import Target, parse_spec
 from hullcheck.transport.want import Evidence
+from tests.cluster import objects
+from tests.cluster.server import ApiServer
 from tests.live.hosts.overlay import OverlayHost
 from tests.recordings.book import Entry, index
 from tests.recordings.parts import add_parts
 from tests.recordings.scenes import SCENES
+
+CLUSTERS = {"cluster-sound": objects.sound, "cluster-rotten": objects.rotten}
 
 SALT = b"recordings"
 """Known, so that what is retaken stays comparable: no recording holds a secret of anybody."""
@@ -36,6 +41,9 @@ def take_all(names: Sequence[str] = ()) -> None:
     for scene in dict.fromkeys(index()[name].of or name for name in names or own):
         clock = time.monotonic()
         entries = [index()[name] for name in own if scene in (name, index()[name].of)]
+        if scene in CLUSTERS:
+            take_cluster(entries[0])
+            continue
         with SCENES[scene](scene) as host:
             add_parts(host, scene)
             for user in sorted({each.user for each in entries} - {"root"}):
@@ -49,12 +57,28 @@ def take_all(names: Sequence[str] = ()) -> None:
         print(f"{scene}: {time.monotonic() - clock:.1f} s", file=sys.stderr)
 
 
+def take_cluster(entry: Entry) -> None:
+    """Record a cluster that the tests' own API server serves."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ApiServer(CLUSTERS[entry.name](), Path(folder)) as cluster,
+    ):
+        evidence = _audited(parse_spec(cluster.spec), entry)
+    dump((replace(each, started=0.0, seconds=0.0) for each in evidence), entry.file)
+    print(f"{entry.name}: {len(evidence)} commands", file=sys.stderr)
+
+
 def record(host: OverlayHost, entry: Entry, known: set[str]) -> list[Evidence]:
     """Audit a host with every control and return what it said, without the machine's own.
 
     :param known: inodes of the host's sockets; root's audit, which sees them all, adds to it.
     """
     target = replace(parse_spec(f"paramiko://{entry.user}@{host.name}"), ssh_config=host.ssh_config)
+    evidence = own(_audited(target, entry), host, known)
+    return [replace(each, started=0.0, seconds=0.0) for each in evidence]
+
+
+def _audited(target: Target, entry: Entry) -> list[Evidence]:
     there = connect(target, redact=Redactor(SALT))
     session = session_of(there)
     try:
@@ -64,9 +88,7 @@ def record(host: OverlayHost, entry: Entry, known: set[str]) -> list[Evidence]:
             judge(each, there, entry.site)
         if session.late:
             raise AssertionError(f"{entry.name}: {session.late} commands came late")
-        return [
-            replace(each, started=0.0, seconds=0.0) for each in own(session.recording, host, known)
-        ]
+        return session.recording
     finally:
         session.close()
 

@@ -219,3 +219,8 @@ def test_what_a_host_says_reaches_no_terminal_alive(clone: pytest.Pytester) -> N
     assert "\x1b" not in done.stdout.str()
     assert "\x07" not in done.stdout.str()
     done.stdout.fnmatch_lines(["*no \\x1b?2Jswarm*"])
+
+
+def test_a_cluster_has_only_what_is_about_clusters(clone: pytest.Pytester) -> None:
+    done = run(clone, "--hosts=kubernetes://prod", "--collect-only", "-q")
+    done.stdout.fnmatch_lines(["*test_plain*", "1 test collected*"])
