@@ -17,7 +17,7 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts import foreign_yaml as yaml
-from hullcheck.facts.kubernetes.components import Component
+from hullcheck.facts.kubernetes.components import ETCD, Component
 from hullcheck.facts.kubernetes.flags import truth
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import Want, session_of, want
@@ -120,6 +120,9 @@ def _url(text: str) -> Url:
 
 def settings_of(etcd: Component) -> EtcdSettings:
     """Return what an etcd is set to. :raises Unknown: that cannot be seen."""
+    word = "".join(etcd.program.words[1:2])
+    if etcd.program.name == ETCD and word in ("gateway", "grpc-proxy"):
+        raise Unknown(f"it is etcd's {word}, which keeps nothing and has other settings")
     config = etcd.flags.last("config-file") or ""
     variables: Mapping[str, str] = {}
     if not config:

@@ -105,7 +105,7 @@ def components_in(content: str, name: str) -> set[str]:
             said += [yaml.text(yaml.at(container, key)) for key in keys]
             for key in ("command", "args"):
                 said += [word for text in yaml.texts(yaml.at(container, key))
-                         for word in text.split()]  # fmt: skip
+                         for word in text.split() if not word.startswith("-")]  # fmt: skip
         found |= {each for word in said if (each := _component(word))}
     return found
 

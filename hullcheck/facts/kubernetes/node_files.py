@@ -17,7 +17,6 @@ from hullcheck.facts.kubernetes.etcd_settings import settings_of
 from hullcheck.facts.kubernetes.places import (
     CNI,
     DATABASES,
-    ETCD_DATA,
     NodeFile,
     Places,
     file_on_host,
@@ -47,6 +46,8 @@ MANAGER = (
     f"{_K0S}/ccm.conf",
 )  # fmt: skip
 FLAGS = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
+PEOPLE = 1000
+"""From here on users are people (login.defs(5), UID_MIN)."""
 
 NO_CLUSTER = "there is nothing of Kubernetes here"
 
@@ -174,8 +175,8 @@ def _stored(host: Host) -> Iterator[NodeFile | Unseen]:
         if entry.path in DATABASES or (entry.regular and base.startswith(("state.db", "snapshot"))):
             files: Files = get(host, "files")
             file = files.get(entry.path)
-            owner = file.uid if file.state == "present" and entry.path == ETCD_DATA else 0
-            yield NodeFile(host, entry.path, frozenset({0, owner}))
+            owner = file.uid if file.state == "present" and base == "etcd" else 0
+            yield NodeFile(host, entry.path, frozenset({0, owner if owner < PEOPLE else 0}))
     yield from places.hidden_at(*DATABASES)
 
 

@@ -21,7 +21,7 @@ from hullcheck.transport import Answer, session_of, want
 from hullcheck.verdict import Object
 
 __all__ = [
-    "CNI", "DATABASES", "ETCD_DATA", "MANIFESTS", "PKI", "PLACES", "Entry", "NodeFile", "Places",
+    "CNI", "DATABASES", "MANIFESTS", "PKI", "PLACES", "Entry", "NodeFile", "Places",
     "file_on_host", "kubernetes_places", "path_on_host",
 ]  # fmt: skip
 
@@ -39,9 +39,8 @@ PKI = (
     "/var/lib/k0s/pki",
 )  # fmt: skip
 CNI = ("/etc/cni/net.d", "/opt/cni/bin")
-ETCD_DATA = "/var/lib/etcd"
 DATABASES = (
-    *(f"{each}/server/db{more}" for each in _RANCHER for more in ("", "/etcd")), ETCD_DATA,
+    *(f"{each}/server/db{more}" for each in _RANCHER for more in ("", "/etcd")), "/var/lib/etcd",
     f"{_SNAP}/var/kubernetes/backend", "/var/lib/k0s/etcd", "/var/lib/k0s/db",
 )  # fmt: skip
 

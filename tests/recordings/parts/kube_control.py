@@ -104,12 +104,12 @@ def kubeadm_sound(host: OverlayHost) -> None:
     files["/opt/cni/bin/bridge"] = "#!/bin/false\n"
     lay(host, files)
     host.run(
-        f"chmod 644 {PKI}/*.crt {PKI}/etcd/*.crt; chmod 700 /etc/kubernetes/manifests"
-        " /var/lib/etcd; chmod 755 /opt/cni/bin/*"
+        f"rm -f /etc/cni/net.d/87-podman*; chmod 644 {PKI}/*.crt {PKI}/etcd/*.crt;"
+        " chmod 700 /etc/kubernetes/manifests /var/lib/etcd; chmod 755 /opt/cni/bin/*"
     )
     for words, port in ((MANAGER, 10257), (SCHEDULER, 10259), (ETCD, 2379)):
         path = f"/usr/local/bin/{words[0]}"
-        run_program(host, path, words, listens=[("127.0.0.1", port)])
+        run_program(host, path, words, listens=[(host.address, port)])
 
 
 def kubeadm_rotten(host: OverlayHost) -> None:
