@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from testinfra.host import Host
 
-from hullcheck.control import NotApplicable, control, expect
+from hullcheck.control import NotApplicable, Unknown, control, expect
 from hullcheck.facts.kubernetes.certificates import Certificate
 from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.pki import AuthorityKey, NodeCertificate, authorities
@@ -77,6 +77,8 @@ def test_cluster_certificate_strength(node_certificate: NodeCertificate) -> None
 def test_component_certificates(node_certificate: NodeCertificate) -> None:
     """A component that shows an authority's certificate has that authority's key in memory and on
     disk where it serves the network: one leak of it, and anyone can be made an administrator."""
+    if not node_certificate.leaf and node_certificate.doubt:
+        raise Unknown(node_certificate.doubt)
     if not node_certificate.leaf:
         raise NotApplicable("no component shows it as its own")
     first = node_certificate.certificates[0]
@@ -165,5 +167,7 @@ def test_authority_keys(authority_key: AuthorityKey) -> None:
     """With the key of etcd's or the front proxy's authority one makes certificates that nobody
     can call back, from any copy or backup of the node. Nothing that runs needs these keys; only
     the controller manager signs, with the one that --cluster-signing-key-file names."""
-    used = list(authority_key.used)
-    expect(bool(used), equals=True, what=f"whether a component signs with {authority_key.path}")
+    used = bool(authority_key.used)
+    if not used and authority_key.doubt:
+        raise Unknown(authority_key.doubt)
+    expect(used, equals=True, what=f"whether a component signs with {authority_key.path}")

@@ -9,6 +9,7 @@ from hullcheck.facts import foreign_yaml as yaml
 from hullcheck.facts.files import Files
 from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.flags import truth
+from hullcheck.facts.kubernetes.places import text_of
 from hullcheck.facts.registry import get
 from hullcheck.facts.sockets import InetListener, sockets_of
 
@@ -47,7 +48,7 @@ def test_scheduler_profiling(scheduler: Component) -> None:
     if not path:
         expect(scheduler.flags.flag("profiling") is not False, equals=False, what="--profiling")
         return
-    content = scheduler.program.text(path)
+    content = text_of(scheduler.program, path)
     if content is None:
         raise Unknown(f"{path}, which the scheduler was started with, is gone")
     found = yaml.documents(content, path)

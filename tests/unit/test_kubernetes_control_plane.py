@@ -7,7 +7,7 @@ import pytest
 from checks.orchestrator import test_control_plane as checks
 from hullcheck.facts import get
 from hullcheck.facts.sockets import EVERYWHERE, HOLDERS, MACHINE
-from hullcheck.transport import read
+from hullcheck.transport.want import FILE_LIMIT
 from tests.unit.judged import outcome
 from tests.unit.test_kubernetes_components import node
 
@@ -28,6 +28,12 @@ def listens(place, port, pid=70):
     }
 
 
+def file_of(path, text):
+    """Return what is answered for a file, or for one that cannot be read."""
+    command = f"head -c {FILE_LIMIT} -- {path} && printf '\\n= end\\n'"
+    return {command: text if isinstance(text, tuple) else f"{text}\n= end\n"}
+
+
 def manager(*flags, **more):
     host = node(("/usr/bin/kube-controller-manager", ("kube-controller-manager", *flags), {}),
                 **more)  # fmt: skip
@@ -35,7 +41,7 @@ def manager(*flags, **more):
 
 
 def scheduler(*flags, text=None, **more):
-    answers = more if text is None else more | {read(FILE).command: text}
+    answers = more if text is None else more | file_of(FILE, text)
     host = node(("/usr/bin/kube-scheduler", ("kube-scheduler", *flags), {}), **answers)
     return get(host, "scheduler")[0]
 
@@ -80,6 +86,7 @@ def test_controller_manager(control, flags, status):
         ((f"--config={FILE}",), "enableProfiling: false\n", "pass"),
         ((f"--config={FILE}", "--profiling=true"), "enableProfiling: false\n", "pass"),
         ((f"--config={FILE}",), "enableProfiling: [\n", "unknown"),
+        ((f"--config={FILE}",), (0, "enableProfiling: false\n"), "unknown"),  # cut
         ((f"--config={FILE}",), (1, "", "head: x: Permission denied\n"), "unknown"),
         ((f"--config={FILE}",), (1, "", "head: x: No such file or directory\n"), "unknown"),
     ],

@@ -8,10 +8,9 @@ from checks.orchestrator import test_etcd
 from hullcheck.control import Unknown
 from hullcheck.facts import get
 from hullcheck.facts.kubernetes.etcd_settings import environ_want, settings_of
-from hullcheck.transport import read
 from tests.unit.judged import outcome
 from tests.unit.test_kubernetes_components import node
-from tests.unit.test_kubernetes_control_plane import listens
+from tests.unit.test_kubernetes_control_plane import file_of, listens
 
 TLS = ("--cert-file=/pki/server.crt", "--key-file=/pki/server.key",
        "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.10:2379")  # fmt: skip
@@ -37,7 +36,7 @@ peer-transport-security: {cert-file: /tls/p.crt, client-cert-auth: yes, key-file
 def etcd(*flags, variables="", files=None, text="", **more):
     answers = {environ_want(70).command: variables + "= end\n"} | more
     if text:
-        answers[read("/etc/etcd.yml").command] = text
+        answers |= file_of("/etc/etcd.yml", text)
     host = node(("/usr/local/bin/etcd", ("etcd", *flags), {}), **answers)
     [found] = get(host, "etcd")
     return found
@@ -150,7 +149,7 @@ def test_law_one():
     for damaged in ("", "ETCD_NAME=x\n"):
         spoilt = {environ_want(70).command: damaged}
         assert said(test_etcd.test_etcd_client_tls, *TLS, **spoilt) == "unknown"
-    absent = {read("/etc/etcd.yml").command: (1, "", "head: x: No such file or directory\n")}
+    absent = file_of("/etc/etcd.yml", (1, "", "head: x: No such file or directory\n"))
     with pytest.raises(Unknown, match="gone"):
         settings_of(etcd("--config-file=/etc/etcd.yml", **absent))
     with pytest.raises(Unknown, match="line 1"):

@@ -19,6 +19,7 @@ from hullcheck.control import Unknown
 from hullcheck.facts import foreign_yaml as yaml
 from hullcheck.facts.kubernetes.components import ETCD, Component
 from hullcheck.facts.kubernetes.flags import truth
+from hullcheck.facts.kubernetes.places import text_of
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import Want, session_of, want
 
@@ -145,7 +146,7 @@ def _environment(host: Host, pid: int) -> dict[str, str]:
 
 
 def _of_file(etcd: Component, path: str) -> dict[str, str]:
-    content = etcd.program.text(path)
+    content = text_of(etcd.program, path)
     if content is None:
         raise Unknown(f"{path}, which {etcd} was started with, is gone")
     documents = yaml.documents(content, path)

@@ -27,7 +27,13 @@ from hullcheck.facts.kubernetes.components import (
 )
 from hullcheck.facts.kubernetes.etcd_settings import settings_of
 from hullcheck.facts.kubernetes.flags import parse_flags
-from hullcheck.facts.kubernetes.places import MANIFESTS, NodeFile, Places, path_on_host
+from hullcheck.facts.kubernetes.places import (
+    MANIFESTS,
+    NodeFile,
+    Places,
+    path_on_host,
+    text_of,
+)
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.transport import CannotAnswer, Pending, session_of
 from hullcheck.verdict import Object
@@ -74,7 +80,7 @@ def _static_path(kubelet: Component) -> str:
         return said
     path = ""
     for place in _config_files(kubelet):
-        content = kubelet.program.text(place)
+        content = text_of(kubelet.program, place)
         for document in yaml.documents(content, place) if content else ():
             node = yaml.at(document, "staticPodPath")
             if node is not None:

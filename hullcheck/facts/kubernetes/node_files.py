@@ -20,6 +20,7 @@ from hullcheck.facts.kubernetes.places import (
     NodeFile,
     Places,
     file_on_host,
+    text_of,
 )
 from hullcheck.facts.registry import Unseen, get, provide_each
 from hullcheck.transport import CannotAnswer, Pending
@@ -77,7 +78,7 @@ def _named(component: Component) -> Iterator[str]:
     for flag in FLAGS:
         if (path := component.flags.last(flag)) and not (config and flag == "kubeconfig"):
             yield path
-    content = component.program.text(config) if config else None
+    content = text_of(component.program, config) if config else None
     for document in yaml.documents(content, config) if content and config else ():
         if path := yaml.text(yaml.at(document, "clientConnection", "kubeconfig")):
             yield path

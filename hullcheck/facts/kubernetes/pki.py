@@ -86,6 +86,11 @@ class Pki:
     files: tuple[str, ...]
     unseen: tuple[Unseen, ...] = ()
 
+    @property
+    def blind(self) -> str:
+        """Why not all is known of what components name; empty if it is."""
+        return next((each.reason for each in self.unseen if each.object.kind == "component"), "")
+
     def users(self, path: str) -> frozenset[int]:
         """Return who may have a file or directory: root, and the users of the components that
         name it; of a directory, the one user of all that name something in it."""
@@ -208,12 +213,14 @@ class NodeCertificate:
     """The certificates of one file.
 
     :param leaf: whether a component shows it as its own.
+    :param doubt: why that cannot be told; empty if it can.
     """
 
     host: Host = field(repr=False)
     path: str
     certificates: list[Certificate]
     leaf: bool
+    doubt: str = ""
 
     @property
     def object(self) -> Object:
@@ -240,6 +247,7 @@ def node_certificate(host: Host) -> list[NodeCertificate | Unseen]:
     ]
     found: list[NodeCertificate | Unseen] = []
     own: set[str] = set()
+    doubt = ""
     paths = set(configs)
     try:
         known: Pki = get(host, "pki")
@@ -249,11 +257,12 @@ def node_certificate(host: Host) -> list[NodeCertificate | Unseen]:
         paths |= set(known.files)
         found += known.unseen
         own = {each.path for each in known.named if each.flag in _OWN}
+        doubt = known.blind
     for path, each in pems(host, sorted(paths)).items():
         if isinstance(each.certificates, Unknown):
             found.append(Unseen(Object("certificate", path), str(each.certificates)))
         elif each.certificates:
-            found.append(NodeCertificate(host, path, each.certificates, path in own))
+            found.append(NodeCertificate(host, path, each.certificates, path in own, doubt))
     if not found:
         raise NotApplicable("there is no certificate of a control plane here")
     return found
@@ -286,11 +295,13 @@ class AuthorityKey:
     """The private key of an authority.
 
     :param used: the flags by which components sign with it.
+    :param doubt: why not all of them are known; empty if they are.
     """
 
     host: Host = field(repr=False)
     path: str
     used: tuple[str, ...]
+    doubt: str = ""
 
     @property
     def object(self) -> Object:
@@ -314,7 +325,7 @@ def authority_key(host: Host) -> list[AuthorityKey | Unseen]:
         elif each.key and _stem(path) in signed and not path.startswith("/var/lib/"):
             flags = (f"--{one.flag}" for one in known.named if one.path == path)
             used = tuple(flag for flag in flags if flag.startswith("--cluster-signing-"))
-            found.append(AuthorityKey(host, path, used))
+            found.append(AuthorityKey(host, path, used, known.blind))
     if not found:
         raise NotApplicable("no private key of an authority lies here that could lie elsewhere")
     return found

@@ -18,17 +18,21 @@ from hullcheck.facts.files import File, Files
 from hullcheck.facts.kubernetes.components import Program
 from hullcheck.facts.registry import Unseen, fact, get, provide
 from hullcheck.transport import Answer, session_of, want
+from hullcheck.transport.want import FILE_LIMIT
 from hullcheck.verdict import Object
 
 __all__ = [
     "CNI", "DATABASES", "MANIFESTS", "PKI", "PLACES", "Entry", "NodeFile", "Places",
-    "file_on_host", "kubernetes_places", "path_on_host",
+    "file_on_host", "kubernetes_places", "path_on_host", "text_of",
 ]  # fmt: skip
 
 SECONDS = 20
 BYTES = 3_000_000
 END = "\n//\n"
 """Ends a record: no path that find prints has two slashes in a row."""
+
+WHOLE = "\n= end\n"
+"""Follows a file that was read to its end."""
 
 _RANCHER = ("/var/lib/rancher/k3s", "/var/lib/rancher/rke2")
 _SNAP = "/var/snap/microk8s/current"
@@ -202,3 +206,20 @@ def file_on_host(program: Program, path: str) -> File:
 def path_on_host(program: Program, path: str) -> str:
     """Return the path of :func:`file_on_host`."""
     return file_on_host(program, path).path
+
+
+def text_of(program: Program, path: str) -> str | None:
+    """Return the whole content of a file as a program sees it; None if there is none.
+
+    :raises Unknown: it cannot be read, or not to its end.
+    """
+    asked = want(f"head -c {FILE_LIMIT} -- %s && printf '\\n= end\\n'", program.seen(path),
+                 meaning=(0, 1))  # fmt: skip
+    answer = session_of(program.host).ask(asked)[0]
+    if answer.exit and answer.complaint.endswith(_ABSENT):
+        return None
+    if answer.exit:
+        raise Unknown(f"{path} cannot be read: {answer.complaint}; it may need root")
+    if not answer.text.endswith(WHOLE) or len(answer.output) >= FILE_LIMIT:
+        raise Unknown(f"{path} was not read to its end")
+    return answer.text.removesuffix(WHOLE)
