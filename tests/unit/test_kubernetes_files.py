@@ -124,8 +124,7 @@ def test_modes_of_manifests(mode, status):
 
 def test_a_component_that_is_no_static_pod():
     etcd = ("/usr/bin/etcd", ("etcd", "--config-file=/e"), {})
-    host = node(etcd, **places(), **stats("/e"), **file_of("/e", "name: x
-"))
+    host = node(etcd, **places(), **stats("/e"), **file_of("/e", "name: x"))
     assert [str(each) for each in get(host, "etcd_spec")] == ["/e"]
     scheduler = ("/usr/bin/kube-scheduler", ("kube-scheduler",), {})
     with pytest.raises(NotApplicable, match="no static pod"):
