@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from checks.build.closed import expect_closed
 from hullcheck.control import expect
 from hullcheck.facts.kubernetes.places import NodeFile
+
+from ..build.closed import expect_closed
 
 __all__ = ["expect_kept", "expect_private"]
 

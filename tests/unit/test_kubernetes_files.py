@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from checks.orchestrator import test_cluster_certificates as certificates
@@ -193,10 +195,12 @@ def test_who_signs(tmp_path):
     assert outcome(keys, AuthorityKey(None, "/k", (), "why")) == "unknown"
 
 
+def run_by(uid):
+    return SimpleNamespace(program=SimpleNamespace(process=SimpleNamespace(uids=(uid,) * 4)))
+
+
 def test_whose_files_they_are():
-    host = node(("/usr/bin/etcd", ("etcd",), {"uid": 994}),
-                ("/usr/bin/kube-apiserver", ("kube-apiserver",), {}))  # fmt: skip
-    [etcd], [api] = get(host, "etcd"), get(host, "api_server")
+    etcd, api = run_by(994), run_by(0)
     known = Pki(
         (Named(etcd, "key-file", "/pki/etcd/s.key"), Named(api, "client-ca-file", "/pki/ca.crt"),
          Named(api, "etcd-cafile", "/pki/etcd/ca.crt")), (), (),
