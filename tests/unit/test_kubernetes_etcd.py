@@ -91,6 +91,29 @@ def test_client_authentication(flags, status):
     assert said(test_etcd.test_etcd_peer_authentication, *peers) == status
 
 
+# As etcd's own sample leaves it.
+SAMPLE = """name: 'default'
+data-dir:
+listen-client-urls: http://localhost:2379
+enable-pprof: true
+client-transport-security:
+  cert-file:
+  client-cert-auth: false
+  trusted-ca-file:
+  auto-tls: false
+cipher-suites: [
+  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+]
+"""
+
+
+def test_file_of_etcd():
+    settings = settings_of(etcd("--config-file=/etc/etcd.yml", text=SAMPLE))
+    assert settings.data == "default.etcd" and settings.flag("enable-pprof")
+    assert settings.text("cert-file") == "" and not settings.flag("client-cert-auth")
+    assert [each.local for each in settings.urls("listen-client-urls")] == [True]
+
+
 def test_file_of_k3s():
     settings = settings_of(etcd("--config-file=/etc/etcd.yml", text=K3S))
     assert settings.flag("peer-client-cert-auth") and settings.config == "/etc/etcd.yml"

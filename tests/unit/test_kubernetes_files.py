@@ -13,7 +13,7 @@ from hullcheck.facts import get
 from hullcheck.facts.conf_files import conf_want
 from hullcheck.facts.kubernetes.certificates import pems
 from hullcheck.facts.kubernetes.manifests import components_in
-from hullcheck.facts.kubernetes.pki import AuthorityKey, Named, NodeCertificate, Pki
+from hullcheck.facts.kubernetes.pki import _KEPT, AuthorityKey, Named, NodeCertificate, Pki
 from hullcheck.facts.kubernetes.places import MANIFESTS, PLACES
 from hullcheck.facts.registry import Unseen
 from hullcheck.judge import Site, judge
@@ -193,6 +193,13 @@ def test_who_signs(tmp_path):
     assert outcome(keys, AuthorityKey(None, "/k", ("--cluster-signing-key-file",))) == "pass"
     assert outcome(keys, AuthorityKey(None, "/k", ())) == "fail"
     assert outcome(keys, AuthorityKey(None, "/k", (), "why")) == "unknown"
+
+
+def test_what_is_kept_beside():
+    kept = ("/pki/apiserver.crt.bak", "/etc/kubernetes/tmp/kubeadm-backup-1/ca.crt", "/pki/old/x",
+            "/pki/apiserver-old.crt", "/pki/ca.crt~", "/pki/backup-2025/ca.crt")  # fmt: skip
+    used = ("/pki/apiserver.crt", "/pki/golden.crt", "/pki/template.pem", "/pki/folder/ca.crt")
+    assert all(map(_KEPT.search, kept)) and not any(map(_KEPT.search, used))
 
 
 def run_by(uid):

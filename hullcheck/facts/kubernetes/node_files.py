@@ -26,7 +26,7 @@ from hullcheck.facts.registry import Unseen, get, provide_each
 from hullcheck.transport import CannotAnswer, Pending
 from hullcheck.verdict import Object
 
-__all__: list[str] = []
+__all__ = ["ADMIN", "MANAGER", "SCHEDULER"]
 
 _RANCHER = tuple(f"/var/lib/rancher/{each}/server/cred" for each in ("k3s", "rke2"))
 _SNAP = "/var/snap/microk8s/current/credentials"
@@ -129,8 +129,9 @@ def admin_kubeconfig(host: Host) -> list[NodeFile | Unseen]:
     found = list(_usual(host, ADMIN))
     try:
         copies: list[Kubeconfig] = get(host, "kubeconfigs")
-    except (Unknown, CannotAnswer) as doubt:
-        found.append(Unseen(Object("file", "kubeconfigs in homes"), str(doubt)))
+    except (Unknown, CannotAnswer):
+        why = "not every kubeconfig in the usual places can be read; it may need root"
+        found.append(Unseen(Object("file", "kubeconfigs in homes"), why))
     else:
         files: Files = get(host, "files")
         paths = [each.path for each in copies if each.administrator and each.path not in ADMIN]

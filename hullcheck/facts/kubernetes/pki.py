@@ -7,13 +7,14 @@ Which file is a key is told by what is in it, not by its name, and told on the h
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
-from hullcheck.facts.files import Files
+from hullcheck.facts.files import File, Files
 from hullcheck.facts.kubernetes.certificates import Certificate, Pem, pems
 from hullcheck.facts.kubernetes.components import (
     API_SERVER,
@@ -23,6 +24,8 @@ from hullcheck.facts.kubernetes.components import (
     Component,
 )
 from hullcheck.facts.kubernetes.etcd_settings import SECURITY, settings_of
+from hullcheck.facts.kubernetes.node_files import ADMIN, MANAGER
+from hullcheck.facts.kubernetes.node_files import SCHEDULER as SCHEDULERS
 from hullcheck.facts.kubernetes.places import DEEP, PKI, NodeFile, Places, path_on_host
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.transport import CannotAnswer, Pending
@@ -61,7 +64,14 @@ SHARED = frozenset(
 
 LARGEST = 1_000_000
 MOST = 2_000
-KUBECONFIGS = (".conf", ".kubeconfig", ".config", "/k3s.yaml", "/rke2.yaml")
+KUBECONFIGS = frozenset(
+    (*ADMIN, *SCHEDULERS, *MANAGER, "/etc/kubernetes/kubelet.conf",
+     "/etc/kubernetes/bootstrap-kubelet.conf")
+)  # fmt: skip
+NONE = "there are no certificates of a control plane here"
+
+_KEPT = re.compile(r"(^|[/._-])(old|bak|backups?|saved?|orig|expired|tmp)\b|~$", re.IGNORECASE)
+"""How people call what they keep beside the file that is in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +87,15 @@ class Named:
 class Pki:
     """:param named: what components name.
 
-    :param entries: the files and directories of all.
+    :param entries: the files and directories of certificates and keys; ``files`` of those to read.
+    :param others: files beside them, kubeconfigs and copies of manifests among them.
     :param unseen: what could not be looked at.
     """
 
     named: tuple[Named, ...]
     entries: tuple[str, ...]
     files: tuple[str, ...]
+    others: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
 
     @property
@@ -147,34 +159,44 @@ def _named(host: Host) -> tuple[list[Named], list[Unseen]]:
 
 @provide
 def pki(host: Host) -> Pki:
-    """All of it. :raises NotApplicable: there is none."""
+    """All of it; where there is none, it is empty."""
     places: Places = get(host, "kubernetes_places")
-    files: Files = get(host, "files")
     named, unseen = _named(host)
     folders = {posixpath.dirname(each.path) for each in named} - SHARED
-    roots = [*PKI, *folders]
-    entries = {each.path: each for each in places.below(*roots)}
-    unseen += places.hidden_at(*roots)
+    entries = {each.path: each for each in places.below(*PKI, *folders)}
+    beside = [each for each in places.below(*DEEP) if each.regular and each.path not in entries]
+    small = {each.path for each in (*entries.values(), *beside) if each.size <= LARGEST}
+    regular = {path for path, each in entries.items() if each.regular}
+    large = sorted(regular - small)
+    unseen += [Unseen(Object("file", each), f"{each} is too large for a key") for each in large]
+    unseen += places.hidden_at(*PKI, *folders)
     outside = sorted(each for each in folders if not _swept(each))
-    more: set[str] = {each.path for each in named}
-    for folder in outside:
+    far, beyond = _outside(host, outside, {each.path for each in named} - set(entries))
+    every = sorted({*entries, *outside, *(each.path for each in far)})
+    if len(every) + len(beside) > MOST:
+        raise Unknown(f"there are more than {MOST} files beside the certificates")
+    regular |= {each.path for each in far if _readable(each)}
+    return Pki(
+        tuple(named), tuple(every), tuple(sorted(regular - set(large))),
+        tuple(sorted({each.path for each in beside} & small)), (*unseen, *beyond),
+    )  # fmt: skip
+
+
+def _outside(host: Host, folders: list[str], more: set[str]) -> tuple[list[File], list[Unseen]]:
+    """Return the files of directories that the sweep has not seen, and others."""
+    files: Files = get(host, "files")
+    paths = set(more)
+    unseen = []
+    for folder in folders:
         try:
-            more |= set(files.list(folder))
+            paths |= set(files.list(folder))
         except (Unknown, CannotAnswer) as doubt:
             unseen.append(Unseen(Object("file", folder), f"{doubt}; it may need root"))
-    rest = [each for each in sorted(more) if each not in entries]
-    regular = [path for path, each in entries.items() if each.regular]
-    large = [path for path in regular if entries[path].size > LARGEST]
-    unseen += [Unseen(Object("file", each), f"{each} is too large for a key") for each in large]
-    found = [file for file in files.all(rest) if file.state == "present"] if rest else []
-    regular += [each.path for each in found if each.kind == "file" and each.size <= LARGEST]
-    every = sorted({*entries, *rest, *outside})
-    if not every and not unseen:
-        raise NotApplicable("there are no certificates of a control plane here")
-    if len(every) > MOST:
-        raise Unknown(f"there are more than {MOST} files beside the certificates")
-    known = tuple(sorted(set(regular) - set(large)))
-    return Pki(tuple(named), tuple(every), known, tuple(unseen))
+    return files.all(sorted(paths)) if paths else [], unseen
+
+
+def _readable(file: File) -> bool:
+    return file.state == "present" and file.kind == "file" and file.size <= LARGEST
 
 
 def _swept(folder: str) -> bool:
@@ -183,28 +205,34 @@ def _swept(folder: str) -> bool:
 
 def _files(host: Host) -> tuple[Pki, dict[str, Pem]]:
     found: Pki = get(host, "pki")
-    return found, pems(host, found.files)
+    return found, pems(host, (*found.files, *found.others))
 
 
 @provide_each
 def pki_file(host: Host) -> list[NodeFile | Unseen]:
     """Each file and directory. :raises NotApplicable: there is none."""
-    found: Pki = get(host, "pki")
-    return [*(NodeFile(host, each, found.users(each)) for each in found.entries), *found.unseen]
+    known: Pki = get(host, "pki")
+    found = [NodeFile(host, each, known.users(each)) for each in known.entries]
+    if not found and not known.unseen:
+        raise NotApplicable(NONE)
+    return [*found, *known.unseen]
 
 
 @provide_each
 def pki_key(host: Host) -> list[NodeFile | Unseen]:
-    """Each file with a private key. :raises NotApplicable: there is none."""
+    """Each file with a private key, kubeconfigs in their usual places left out: those are asked
+    for by themselves. :raises NotApplicable: there is none."""
     known, contents = _files(host)
     found: list[NodeFile | Unseen] = list(known.unseen)
     for path, each in contents.items():
+        if path in KUBECONFIGS:
+            continue
         if each.key is None:
             found += [Unseen(Object("file", path), str(each.certificates))]
         elif each.key:
             found.append(NodeFile(host, path, known.users(path)))
     if not found:
-        raise NotApplicable("no private key of a control plane lies here")
+        raise NotApplicable(NONE)
     return found
 
 
@@ -235,36 +263,28 @@ _OWN = frozenset(
 
 @provide_each
 def node_certificate(host: Host) -> list[NodeCertificate | Unseen]:
-    """Each file with certificates, kubeconfigs of components and administrators among them.
+    """Each file with certificates, kubeconfigs of components and administrators among them; no
+    copy that is kept beside it and that no component names.
 
     :raises NotApplicable: there is none.
     """
-    places: Places = get(host, "kubernetes_places")
-    configs = [
-        each.path
-        for each in places.below(*DEEP)
-        if each.regular and each.size <= LARGEST and each.path.endswith(KUBECONFIGS)
-    ]
-    found: list[NodeCertificate | Unseen] = []
-    own: set[str] = set()
-    doubt = ""
-    paths = set(configs)
-    try:
-        known: Pki = get(host, "pki")
-    except NotApplicable:
-        pass
-    else:
-        paths |= set(known.files)
-        found += known.unseen
-        own = {each.path for each in known.named if each.flag in _OWN}
-        doubt = known.blind
-    for path, each in pems(host, sorted(paths)).items():
+    known, contents = _files(host)
+    found: list[NodeCertificate | Unseen] = list(known.unseen)
+    named = {each.path for each in known.named}
+    own = {each.path for each in known.named if each.flag in _OWN}
+    configs = {each for each in known.others if each in KUBECONFIGS}
+    for path, each in contents.items():
+        if path in known.others and path not in configs:
+            continue
+        if path not in named and _KEPT.search(path):
+            continue
         if isinstance(each.certificates, Unknown):
             found.append(Unseen(Object("certificate", path), str(each.certificates)))
         elif each.certificates:
-            found.append(NodeCertificate(host, path, each.certificates, path in own, doubt))
+            made = NodeCertificate(host, path, each.certificates, path in own, known.blind)
+            found.append(made)
     if not found:
-        raise NotApplicable("there is no certificate of a control plane here")
+        raise NotApplicable(NONE)
     return found
 
 
@@ -276,7 +296,9 @@ def authorities(component: Component, *flags: str) -> dict[str, Certificate]:
     told = settings_of(component) if component.name == ETCD else None
     named = [told.text(each) if told else component.flags.last(each) for each in flags]
     paths = [path_on_host(component.program, each) for each in named if each]
-    contents = pems(component.host, paths)
+    _, contents = _files(component.host)
+    rest = [path for path in paths if path not in contents]
+    contents |= pems(component.host, rest)
     found: dict[str, Certificate] = {}
     for path in paths:
         each = contents.get(path)
