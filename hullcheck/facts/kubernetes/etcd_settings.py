@@ -17,9 +17,10 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts import foreign_yaml as yaml
-from hullcheck.facts.kubernetes.components import ETCD, Component
+from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.flags import truth
 from hullcheck.facts.kubernetes.places import text_of
+from hullcheck.facts.kubernetes.programs import ETCD
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import Want, session_of, want
 

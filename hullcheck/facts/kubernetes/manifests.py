@@ -1,9 +1,8 @@
 """The files that the control plane's components are started from: manifests of static pods, and
 the files of arguments of MicroK8s.
 
-The kubelet that runs says where it takes static pods from: ``--pod-manifest-path``, which counts
-more than ``staticPodPath`` in the drop-ins of ``--config-dir`` and the file of ``--config``
-(cmd/kubelet/app/server.go). A relative path in a file begins in that file's directory.
+The kubelet that runs says where it takes static pods from. A relative path in one of its files
+begins in that file's directory (pkg/kubelet/kubeletconfig/configfiles).
 """
 
 from __future__ import annotations
@@ -16,23 +15,22 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import foreign_yaml as yaml
 from hullcheck.facts.conf_files import ConfFiles, conf_files, conf_want
-from hullcheck.facts.files import Files
-from hullcheck.facts.kubernetes.components import (
-    API_SERVER,
-    CONTROLLER_MANAGER,
-    ETCD,
-    SCHEDULER,
-    Component,
-    Program,
-)
+from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.etcd_settings import settings_of
 from hullcheck.facts.kubernetes.flags import parse_flags
+from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings
 from hullcheck.facts.kubernetes.places import (
     MANIFESTS,
     NodeFile,
     Places,
     path_on_host,
-    text_of,
+)
+from hullcheck.facts.kubernetes.programs import (
+    API_SERVER,
+    CONTROLLER_MANAGER,
+    ETCD,
+    SCHEDULER,
+    Program,
 )
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.transport import CannotAnswer, Pending, session_of
@@ -47,14 +45,6 @@ _ARGUMENTS = {API_SERVER: "apiserver-args-file", SCHEDULER: "scheduler-args-file
               CONTROLLER_MANAGER: "controller-manager-args-file"}  # fmt: skip
 
 
-def _kubelets(host: Host) -> list[Component | Unseen]:
-    try:
-        found: list[Component | Unseen] = get(host, "kubelet")
-    except NotApplicable:
-        return []
-    return found
-
-
 @provide
 def manifest_directories(host: Host) -> list[str]:
     """Where the kubelets that run take static pods from; without any, the usual places.
@@ -62,41 +52,27 @@ def manifest_directories(host: Host) -> list[str]:
     :raises Unknown: one does not tell.
     """
     found: list[str] = []
-    kubelets = _kubelets(host)
-    if kubelets:
-        session_of(host).foresee(conf_want(MANIFESTS, ("*",)))
+    try:
+        kubelets: list[KubeletSettings | Unseen] = get(host, "kubelet_settings")
+    except NotApplicable:
+        return list(MANIFESTS)
+    session_of(host).foresee(conf_want(MANIFESTS, ("*",)))
     for each in kubelets:
         if isinstance(each, Unseen):
             raise Unknown(each.reason)
         path = _static_path(each)
         if path:
-            found.append(path_on_host(each.program, path))
-    return list(dict.fromkeys(found)) if kubelets else list(MANIFESTS)
+            found.append(path_on_host(each.kubelet.program, path))
+    return list(dict.fromkeys(found))
 
 
-def _static_path(kubelet: Component) -> str:
-    said = kubelet.flags.last("pod-manifest-path")
-    if said is not None:
-        return said
-    path = ""
-    for place in _config_files(kubelet):
-        content = text_of(kubelet.program, place)
-        for document in yaml.documents(content, place) if content else ():
-            node = yaml.at(document, "staticPodPath")
-            if node is not None:
-                told = yaml.text(node)
-                path = posixpath.join(posixpath.dirname(place), told) if told else ""
+def _static_path(settings: KubeletSettings) -> str:
+    told = settings.get("staticPodPath")
+    path = str(told.value or "")
+    if path and not path.startswith("/") and told.source.startswith("/"):
+        root = settings.kubelet.program.root or ""
+        return posixpath.join(posixpath.dirname(told.source.removeprefix(root)), path)
     return path
-
-
-def _config_files(kubelet: Component) -> Iterator[str]:
-    main, folder = kubelet.flags.last("config"), kubelet.flags.last("config-dir")
-    if main:
-        yield main
-    if folder:
-        files: Files = get(kubelet.host, "files")
-        names = (posixpath.basename(each) for each in files.list(kubelet.program.seen(folder)))
-        yield from (posixpath.join(folder, each) for each in names if each.endswith(".conf"))
 
 
 def components_in(content: str, name: str) -> set[str]:

@@ -16,17 +16,12 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.files import File, Files
 from hullcheck.facts.kubernetes.certificates import Certificate, Pem, pems
-from hullcheck.facts.kubernetes.components import (
-    API_SERVER,
-    CONTROLLER_MANAGER,
-    ETCD,
-    SCHEDULER,
-    Component,
-)
+from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.etcd_settings import SECURITY, settings_of
 from hullcheck.facts.kubernetes.node_files import ADMIN, MANAGER
 from hullcheck.facts.kubernetes.node_files import SCHEDULER as SCHEDULERS
 from hullcheck.facts.kubernetes.places import DEEP, PKI, NodeFile, Places, path_on_host
+from hullcheck.facts.kubernetes.programs import API_SERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.transport import CannotAnswer, Pending
 from hullcheck.verdict import Object

@@ -15,7 +15,7 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.files import File, Files
-from hullcheck.facts.kubernetes.components import Program
+from hullcheck.facts.kubernetes.programs import Program
 from hullcheck.facts.registry import Unseen, fact, get, provide
 from hullcheck.transport import Answer, session_of, want
 from hullcheck.transport.want import FILE_LIMIT
