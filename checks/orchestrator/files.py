@@ -18,7 +18,10 @@ def expect_private(each: NodeFile) -> None:
     :raises NotApplicable: there is no such file. :raises Unknown: it cannot be seen.
     """
     _ = each.file.present
-    expect_closed([each.file], each.trusted)
+    if each.public:
+        expect_kept(each)
+    else:
+        expect_closed([each.file], each.trusted)
 
 
 def expect_kept(each: NodeFile) -> None:

@@ -9,13 +9,14 @@ from .files import expect_kept, expect_private
 
 SPEC_FIX = (
     "chown root:root and chmod 600 the manifest of {0} in the kubelet's staticPodPath (MicroK8s: "
-    "its file in args), and close the directories above it to others."
+    "its file in args), and close the directories above it to others. Of a unit of systemd chmod "
+    "go-w the unit, its drop-ins and its EnvironmentFile."
 )
 CONFIG_FIX = "chown root:root and chmod 600 {0}; the directories above it must be root's as well."
 
 
 @control(
-    title="Nobody else reads or writes what starts the API server",
+    title="Nobody else changes what starts the API server, or reads its manifest",
     severity="critical",
     fix=SPEC_FIX.format("kube-apiserver"),
 )
@@ -27,7 +28,7 @@ def test_api_server_manifest(api_server_spec: NodeFile) -> None:
 
 
 @control(
-    title="Nobody else reads or writes what starts the controller manager",
+    title="Nobody else changes what starts the controller manager, or reads its manifest",
     severity="critical",
     fix=SPEC_FIX.format("kube-controller-manager"),
 )
@@ -39,7 +40,7 @@ def test_controller_manager_manifest(controller_manager_spec: NodeFile) -> None:
 
 
 @control(
-    title="Nobody else reads or writes what starts the scheduler",
+    title="Nobody else changes what starts the scheduler, or reads its manifest",
     severity="critical",
     fix=SPEC_FIX.format("kube-scheduler"),
 )
@@ -50,7 +51,7 @@ def test_scheduler_manifest(scheduler_spec: NodeFile) -> None:
 
 
 @control(
-    title="Nobody else reads or writes what starts etcd",
+    title="Nobody else changes what starts etcd, or reads its manifest",
     severity="critical",
     fix=SPEC_FIX.format("etcd") + " The same holds for the file of --config-file.",
 )

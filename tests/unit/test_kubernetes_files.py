@@ -15,6 +15,8 @@ from hullcheck.facts.kubernetes.certificates import pems
 from hullcheck.facts.kubernetes.manifests import components_in
 from hullcheck.facts.kubernetes.pki import _KEPT, AuthorityKey, Named, NodeCertificate, Pki
 from hullcheck.facts.kubernetes.places import MANIFESTS, PLACES
+from hullcheck.facts.kubernetes.starts import PLACES as UNITS
+from hullcheck.facts.processes import CGROUP
 from hullcheck.facts.registry import Unseen
 from hullcheck.judge import Site, judge
 from tests.live.hosts.pki import BEGINS, kubeconfig, pair
@@ -131,6 +133,22 @@ def test_a_component_that_is_no_static_pod():
     scheduler = ("/usr/bin/kube-scheduler", ("kube-scheduler",), {})
     with pytest.raises(NotApplicable, match="no static pod"):
         get(node(scheduler, **places()), "scheduler_spec")
+    unit = "/etc/systemd/system/kube-scheduler.service"
+    text = "[Service]\nEnvironmentFile=-/etc/default/scheduler\nExecStart=/usr/bin/kube-scheduler"
+    lines = "".join(f"{unit}:{line}\n" for line in text.splitlines())
+    cgroup = "1/cgroup:0::/init.scope\n70/cgroup:0::/system.slice/kube-scheduler.service\n"
+    names = ("kube-scheduler.service", "kube-scheduler.service.d")
+    asked = conf_want((f"{place}/{name}" for place in UNITS for name in names),
+                      ["*.service", "*.conf"])  # fmt: skip
+    answers = {CGROUP.command: cgroup, asked.command: f"= 0 644 99 {unit}\n{lines}= end\n"}
+    for mode, status in (("81a4", "pass"), ("81a6", "fail")):
+        known = stats("/etc/default/scheduler", "81a4") | stats(unit, mode) | PEOPLE | answers
+        host = node(scheduler, **places(), **known)
+        assert [each.path for each in get(host, "scheduler_spec")] == [
+            unit, "/etc/default/scheduler",
+        ]  # fmt: skip
+        verdict = judge(control_of(files.test_scheduler_manifest), host, Site("h"))
+        assert str(verdict.status) == status
 
 
 def test_manifests_that_are_hidden():

@@ -1,5 +1,5 @@
-"""The files that the control plane's components are started from: manifests of static pods, and
-the files of arguments of MicroK8s.
+"""The files that the control plane's components are started from: manifests of static pods, units
+of systemd and the files of arguments of MicroK8s.
 
 The kubelet that runs says where it takes static pods from. A relative path in one of its files
 begins in that file's directory (pkg/kubelet/kubeletconfig/configfiles).
@@ -32,6 +32,7 @@ from hullcheck.facts.kubernetes.programs import (
     SCHEDULER,
     Program,
 )
+from hullcheck.facts.kubernetes.starts import unit_files, unit_of
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
 from hullcheck.transport import CannotAnswer, Pending, session_of
 from hullcheck.verdict import Object
@@ -133,6 +134,24 @@ def _arguments(host: Host, name: str) -> Iterator[str]:
             yield path_on_host(each, path)
 
 
+def _units(running: list[Component]) -> Iterator[str]:
+    """Yield the unit files of components that systemd starts, with their drop-ins, and the files
+    from which these take their environment. :raises Unknown: some may be hidden."""
+    for each in running:
+        unit = unit_of(each.program) if each.name == each.program.name else ""
+        for path, content in unit_files(each.host, unit) if unit else ():
+            yield path
+            yield from _environment_files(content)
+
+
+def _environment_files(content: str) -> Iterator[str]:
+    for line in content.splitlines():
+        name, _, value = line.strip().partition("=")
+        path = value.strip().removeprefix("-")
+        if name.strip() == "EnvironmentFile" and path.startswith("/") and "*" not in path:
+            yield path
+
+
 def _running(host: Host, name: str) -> list[Component]:
     try:
         found = get(host, _FACTS[name])
@@ -150,12 +169,17 @@ def _specs(host: Host, name: str) -> list[NodeFile | Unseen]:
         reason = str(doubt)
     found += [NodeFile(host, path) for path in _arguments(host, name)]
     running = _running(host, name)
+    try:
+        if not any(_in_pod(each) for each in running):
+            found += [NodeFile(host, path, public=True) for path in _units(running)]
+    except (Unknown, CannotAnswer) as doubt:
+        reason = reason or str(doubt)
     if not found and any(_in_pod(each) for each in running):
         reason = reason or f"{name} runs in a pod, and no manifest of it was found"
     if reason:
         found.append(Unseen(Object("file", f"manifest of {name}"), reason))
     if not found and running:
-        raise NotApplicable(f"{name} is no static pod: its flags come from {running[0].source}")
+        raise NotApplicable(f"{name} is no static pod, and no unit: {running[0].source}")
     if not found:
         raise NotApplicable(f"there is no {name} here, and no manifest of one")
     return found

@@ -164,11 +164,13 @@ class NodeFile:
 
     :param path: where the host finds it.
     :param trusted: the users who may read and write it, root being one.
+    :param public: whether anybody may read it, as units of systemd.
     """
 
     host: Host = field(repr=False)
     path: str
     trusted: frozenset[int] = frozenset({0})
+    public: bool = False
 
     @property
     def object(self) -> Object:
