@@ -3,7 +3,8 @@ kubeconfigs and manifests; the controller manager, the scheduler and etcd run.""
 
 from __future__ import annotations
 
-import shlex
+import io
+import tarfile
 from collections.abc import Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -34,13 +35,15 @@ CONFLIST = '{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "bridge
 
 
 def lay(host: OverlayHost, files: Mapping[str, str]) -> None:
-    """Write files with mode 600 in one step; the directories are root's, 755."""
-    script = "umask 022\n"
-    for path, text in files.items():
-        place = shlex.quote(path)
-        script += f"mkdir -p $(dirname {place}) && printf %s {shlex.quote(text)} >{place}\n"
-        script += f"chmod 600 {place}\n"
-    host.run("sh -e", stdin=script.encode())
+    """Write files with mode 600 in one step; new directories are root's, 755."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path.lstrip("/"))
+            content = text.encode()
+            member.size, member.mode = len(content), 0o600
+            archive.addfile(member, io.BytesIO(content))
+    host.run("umask 022; tar -C / -xpmf -", stdin=packed.getvalue())
 
 
 def pki(cluster: Pair, etcd: Pair, proxy: Pair, days: int = 365) -> dict[str, str]:
