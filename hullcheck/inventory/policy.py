@@ -125,6 +125,8 @@ class Policy:
     :param pod_security_default: the Pod Security Standard that the API server enforces where a
         namespace has no label (its AdmissionConfiguration): baseline, restricted.
     :param cluster_external_ips: addresses whose traffic services may take.
+    :param certificate_renewal_days: how many days before its end a certificate of Kubernetes or
+        etcd is to be renewed.
     :param maximum_waiver_days: how many days from today a waiver may hold.
     :param ssh_forwarding: what SSH may forward: tcp (jump hosts), agent, stream (sockets; Podman's
         remote client), gateway (ports opened to others), tunnel.
@@ -203,6 +205,7 @@ class Policy:
     cluster_workloads: tuple[str, ...] | None = None
     pod_security_default: str | None = None
     cluster_external_ips: tuple[str, ...] = ()
+    certificate_renewal_days: int = 30
     maximum_waiver_days: int = 366
     ssh_forwarding: tuple[str, ...] = ("stream",)
     privileged_keys: tuple[str, ...] | None = None

@@ -9,4 +9,11 @@ from hullcheck.facts.kubernetes import (  # noqa: F401
     kubelet_settings,
     programs,
     requests,
+    components,
+    kubelet_settings,
+    manifests,
+    node_files,
+    pki,
+    places,
+    programs,
 )

@@ -1,11 +1,14 @@
 """X.509 certificates in files of a host; what else lies in those files stays there.
 
 A kubelet's ``kubelet-client-current.pem`` holds its key as well: only the lines between the marks
-of certificates leave the host.
+of certificates leave the host, of a kubeconfig the certificates of its users, and whether there is
+a private key.
 """
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,17 +24,28 @@ from hullcheck.control import Unknown
 from hullcheck.facts.texts import END, lines_of
 from hullcheck.transport import CannotAnswer, Want, session_of, want
 
-__all__ = ["Certificate", "certificate_want", "certificates"]
+__all__ = ["Certificate", "Pem", "certificate_want", "certificates", "pems"]
 
 LONGEST = 1_000
 """Lines of certificates that are read of one file."""
 
+_KEYS = (
+    "^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----", "LS0tLS1CRUdJTiBFQyBQUklWQVRF",
+    "LS0tLS1CRUdJTiBSU0EgUFJJVkFURS", "LS0tLS1CRUdJTiBQUklWQVRFIE",
+)  # fmt: skip
+"""How private keys begin; in kubeconfigs and the like in base64."""
+
+_DATA = "client-certificate-data"
 _AWK = (
+    f'!key && /{"|".join(_KEYS)}/ {{ key = 1; print "k" }} '
+    f"/{_DATA}/ {{ print match($0, /{_DATA}[^A-Za-z0-9+\\/=]+[A-Za-z0-9+\\/=]+/) ?"
+    ' "c " substr($0, RSTART, RLENGTH) : "c ?" } '
     '{ sub(/\\r$/, "") } /^-----BEGIN (TRUSTED )?CERTIFICATE-----$/ { inside = 1 } '
     f'inside && n++ < {LONGEST} {{ print "| " $0 }} '
     f'n == {LONGEST} {{ print "| more"; exit }} '
     "/^-----END (TRUSTED )?CERTIFICATE-----$/ { inside = 0 }"
 )
+_VALUE = re.compile(rf"^c {_DATA}[^A-Za-z0-9+/=]+")
 _ABSENT = ("No such file or directory", "Not a directory")
 
 
@@ -70,6 +84,19 @@ class Certificate:
         return self.made.issuer.rfc4514_string()
 
 
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """What is in a file.
+
+    :param certificates: as they stand; or why they cannot be read.
+    :param key: whether there is a private key; None if that cannot be told.
+    """
+
+    path: str
+    certificates: list[Certificate] | Unknown
+    key: bool | None
+
+
 def certificate_want(paths: Iterable[str]) -> Want:
     """Return the one command that reads the certificates of some files."""
     listed = _listed(paths)
@@ -91,6 +118,14 @@ def certificates(host: Host, paths: Iterable[str]) -> dict[str, list[Certificate
 
     :raises CannotAnswer: the answer is not whole.
     """
+    return {path: each.certificates for path, each in pems(host, paths).items()}
+
+
+def pems(host: Host, paths: Iterable[str]) -> dict[str, Pem]:
+    """Return the same, and which files hold private keys.
+
+    :raises CannotAnswer: the answer is not whole.
+    """
     listed = _listed(paths)
     if not listed:
         return {}
@@ -100,7 +135,7 @@ def certificates(host: Host, paths: Iterable[str]) -> dict[str, list[Certificate
         word, _, rest = line.partition(" ")
         if word == "=" and rest == str(len(said) + 1) and len(said) < len(listed):
             said[listed[len(said)]] = []
-        elif word in ("|", "?") and said:
+        elif word in ("|", "?", "k", "c") and said:
             said[next(reversed(said))].append(line)
         else:
             raise CannotAnswer("what came is nothing of certificates")
@@ -110,14 +145,23 @@ def certificates(host: Host, paths: Iterable[str]) -> dict[str, list[Certificate
     return {path: each for path, each in found.items() if each is not None}
 
 
-def _file(path: str, lines: list[str]) -> list[Certificate] | Unknown | None:
+def _file(path: str, lines: list[str]) -> Pem | None:
     complaint = next((line[2:] for line in lines if line.startswith("? ")), None)
     if complaint is not None:
-        absent = complaint.endswith(_ABSENT)
-        return None if absent else Unknown(f"{path}: {complaint}; it may need root")
-    text = "\n".join(line.removeprefix("| ") for line in lines)
+        why = Unknown(f"{path}: {complaint}; it may need root")
+        return None if complaint.endswith(_ABSENT) else Pem(path, why, None)
+    key = True if "k" in lines else None if "| more" in lines else False
+    return Pem(path, _read(path, lines), key)
+
+
+def _read(path: str, lines: list[str]) -> list[Certificate] | Unknown:
+    text = "\n".join(line.removeprefix("| ") for line in lines if line.startswith("| "))
     try:
         made = x509.load_pem_x509_certificates(text.encode()) if text else []
+        for line in lines:
+            if line.startswith("c "):
+                data = base64.b64decode(_VALUE.sub("", line), validate=True)
+                made += x509.load_pem_x509_certificates(data)
         return [_certificate(path, each) for each in made]
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as damage:
         return Unknown(f"{path} holds a certificate that cannot be read: {type(damage).__name__}")
