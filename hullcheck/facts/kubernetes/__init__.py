@@ -16,4 +16,8 @@ from hullcheck.facts.kubernetes import (  # noqa: F401
     pki,
     places,
     programs,
+    api_files,
+    components,
+    kubelet_settings,
+    programs,
 )

@@ -111,7 +111,8 @@ def kubernetes_programs(host: Host) -> list[Program]:
             continue
         if name and _of_the_system(processes, process):
             root = _root(processes, process)
-            found.append(Program(host, name, process, tuple(process.cmdline), root))
+            words = process.cmdline if name in SEVERAL else process.whole_cmdline
+            found.append(Program(host, name, process, tuple(words), root))
     return found
 
 
@@ -121,11 +122,14 @@ def _name(process: Process) -> str:
     :raises Gone: it has ended.
     """
     try:
-        return known_name(posixpath.basename(process.exe.removesuffix(" (deleted)")))
+        path = process.exe.removesuffix(" (deleted)")
     except Gone:
         raise
     except (Unknown, CannotAnswer):
-        return next((each for each in _KNOWN if each[:15] == process.name), "")
+        path = ""
+    if path.startswith("/"):
+        return known_name(posixpath.basename(path))
+    return next((each for each in _KNOWN if each[:15] == process.name), "")
 
 
 def known_name(base: str) -> str:
