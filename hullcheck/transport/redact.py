@@ -39,7 +39,7 @@ _PATTERNS = (
         rb"(?P<kept>://[^\s/@:\"'\\\0]{0,256}+:)(?P<secret>[^\s/\"'\\\0]{1,1024})@(?!sha(?:256|512):)"
     )),
     (b"authorization", re.compile(
-        rb"(?i)(?P<kept>authorization\\{0,7}[\"']?[ \t]{0,8}[:=,][ \t]{0,8}\\{0,7}[\"']?"
+        rb"(?i)(?P<kept>authorization\\{0,7}[\"']?[ \t]{0,8}[:=,][ \t]{0,8}\[?\\{0,7}[\"']?"
         rb"(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,8})"
         rb"(?P<secret>(?:[^\s\"'\\\0]++|\\++(?![\"']))++)"
     )),

@@ -6,22 +6,11 @@ import pytest
 
 from hullcheck.control import Unknown
 from hullcheck.facts import get
-from hullcheck.facts.conf_files import conf_want
-from tests.unit.test_kubernetes_components import node
+from tests.unit.kubelet_fake import kubelet_host
 
 
-def settings(*words, files=None, **more):
-    told = files or {}
-    flags = dict(word.lstrip("-").split("=", 1) for word in words if "=" in word)
-    places = [flags[each] for each in ("config", "config-dir") if each in flags]
-    names = {"*.conf", flags.get("config", "*.conf").rpartition("/")[2]}
-    said = "".join(f"= 0 600 9 {path}\n" for path in told)
-    said += "".join(f"{path}:{line}\n" for path, text in told.items() for line in text.split("\n"))
-    asked = conf_want(places, sorted(names), depth=9).command
-    host = node(
-        ("/usr/bin/kubelet", ("/usr/bin/kubelet", *words), {}), **{asked: f"{said}= end\n"}, **more
-    )
-    [found] = get(host, "kubelet_settings")
+def settings(*words, **more):
+    [found] = get(kubelet_host(*words, **more), "kubelet_settings")
     return found
 
 
@@ -79,16 +68,40 @@ def test_a_file_that_is_gone():
 
 
 def test_relative_to_where_it_runs():
-    asked = conf_want(["/srv/k.yaml"], ["*.conf", "k.yaml"], depth=9).command
-    host = node(
-        ("/usr/bin/kubelet", ("kubelet", "--config", "k.yaml"), {}),
-        **{asked: "= 0 600 9 /srv/k.yaml\n/srv/k.yaml:readOnlyPort: 10255\n= end\n"},
-    )
-    [found] = get(host, "kubelet_settings")
+    files = {"/srv/k.yaml": "readOnlyPort: 10255\nstaticPodPath: pods"}
+    found = settings("--config", "k.yaml", files=files)
     assert found.get("readOnlyPort").value == 10255
+    assert found.path("staticPodPath") == "/srv/pods"
+
+
+def test_paths_of_the_file_begin_where_it_lies():
+    files = {"/etc/k/k.yaml": "staticPodPath: pods"}
+    found = settings("--config=/etc/k/k.yaml", files=files)
+    assert found.path("staticPodPath") == "/etc/k/pods"
+
+
+def test_a_file_that_was_changed_since():
+    files = {"/k.yaml": "readOnlyPort: 0"}
+    found = settings("--config=/k.yaml", "--anonymous-auth=false", files=files, changed=["/k.yaml"])
+    assert found.changed == ["/k.yaml"]
+    assert found.get("authentication.anonymous.enabled").value is False
+    with pytest.raises(Unknown, match="restart"):
+        found.get("readOnlyPort")
+
+
+def test_flags_of_eviction():
+    found = settings("--eviction-hard=memory.available<5%,nodefs.available<10%")
+    expected = {"memory.available": "5%", "nodefs.available": "10%"}
+    assert found.get("evictionHard").value == expected
 
 
 def test_feature_gates():
     files = {"/k.yaml": "featureGates: {A: true, B: false}"}
     found = settings("--config=/k.yaml", files=files)
     assert found.feature_gates == {"A": True, "B": False}
+
+
+def test_feature_gates_of_flags_and_file_are_joined():
+    files = {"/k.yaml": "featureGates: {A: true, B: false}"}
+    found = settings("--config=/k.yaml", "--feature-gates=B=true", files=files)
+    assert found.feature_gates == {"A": True, "B": True}

@@ -65,6 +65,7 @@ FORMS = {
     "url query": lambda name, secret: f"http://x/?a=b&{name}={secret}&c=d",
     "url": lambda name, secret: f"http_proxy=http://user:{secret}@proxy:3128/",
     "header": lambda name, secret: f"> Authorization: Bearer {secret}\r\n",
+    "list of headers": lambda name, secret: f'Authorization: ["Basic {secret}"]\n',
     "json header": lambda name, secret: json.dumps({"Authorization": f"Basic {secret}"}),
 }
 KEYS = {

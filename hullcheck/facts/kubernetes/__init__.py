@@ -20,4 +20,9 @@ from hullcheck.facts.kubernetes import (  # noqa: F401
     components,
     kubelet_settings,
     programs,
+    components,
+    kubelet_files,
+    kubelet_settings,
+    programs,
+    proxy_settings,
 )

@@ -72,6 +72,7 @@ FIELDS: Final = {each.name: each for each in (
     _same("staticPodURL", "manifest-url", "text", ""),
     _same("cgroupDriver", "cgroup-driver", "text", "cgroupfs", True),
     _same("evictionHard", "eviction-hard", "map", _EVICTION),
+    _same("mergeDefaultEvictionSettings", "", "bool", False),
     _same("evictionSoft", "eviction-soft", "map", {}),
     _same("enableDebuggingHandlers", "enable-debugging-handlers", "bool", True),
     _same("enableProfilingHandler", "", "bool", True),

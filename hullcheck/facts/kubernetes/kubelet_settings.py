@@ -19,17 +19,21 @@ from testinfra.host import Host
 
 from hullcheck.control import Unknown
 from hullcheck.facts.conf_files import ConfFiles, conf_files, conf_want
+from hullcheck.facts.files import Files
 from hullcheck.facts.foreign_yaml import at, documents, items, keys, text
 from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.flags import truth
 from hullcheck.facts.kubernetes.kubelet_fields import FIELDS, Field, Value
 from hullcheck.facts.registry import Unseen, fact, get, provide_each
+from hullcheck.facts.toml_daemon import SLACK
 from hullcheck.inventory.document import Node
 from hullcheck.verdict import Object
 
 __all__ = ["KubeletSettings", "Setting", "kubelet_settings"]
 
 DEFAULT = "the default"
+SETTING_UP = 300.0
+"""Seconds in which k3s, once started, writes the drop-ins of the kubelet that it is itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,20 @@ class KubeletSettings:
         return [config] * bool(config) + drops
 
     @fact
+    def changed(self) -> list[str]:
+        """What it read at its start and was changed since, as far as the clock of files tells."""
+        files: Files = get(self.host, "files")
+        folder = self._found[2]
+        found = files.all([*self.files, *([folder] if folder else [])])
+        one = self.kubelet.name == self.kubelet.program.name
+        late = self.kubelet.program.process.started + (SLACK if one else SETTING_UP)
+        return [
+            each.path for each in found
+            if each.exists
+            and max([each.mtime, *(link.status.mtime for link in each.links)]) > late
+        ]  # fmt: skip
+
+    @fact
     def _documents(self) -> list[tuple[str, Node | None]]:
         found = self._found[0]
         read = []
@@ -104,7 +122,15 @@ class KubeletSettings:
             if content is None:
                 raise Unknown(f"{path}, which {self.kubelet} was started with, is not there")
             made = documents(content, path)
+            if len(made) > 1:
+                raise Unknown(f"{path} holds {len(made)} documents")
             read.append((path, made[0] if made else None))
+        files: Files = get(self.host, "files")
+        linked = self._found[2] and files.get(self._found[2]).is_link
+        if linked and not self.config_dir.endswith("/"):
+            raise Unknown(f"{self.config_dir} is a link, which a kubelet does not walk into")
+        if self.changed:
+            raise Unknown(f"{self.changed[0]} was changed after {self.kubelet} started; restart it")
         return read
 
     def get(self, name: str) -> Setting:
@@ -113,18 +139,42 @@ class KubeletSettings:
         :raises Unknown: a file that may say it cannot be read, or what is said makes no sense.
         """
         one = FIELDS[name]
+        flagged = self._flagged(one)
+        if flagged is None:
+            return self._configured(one)
+        if name == "featureGates" and isinstance(flagged, dict):
+            weaker = self._configured(one).value
+            flagged = {**(weaker if isinstance(weaker, dict) else {}), **flagged}
+        return Setting(flagged, f"--{one.flag}")
+
+    def _configured(self, one: Field) -> Setting:
         found = Setting(one.default if self.config else one.legacy, DEFAULT)
         for path, document in self._documents:
-            said = _of_file(one, at(document, *name.split(".")), path)
-            if said is None or (
-                path == self._found[1] and one.zero_is_default and _zero(one, said)
-            ):
+            said = _of_file(one, at(document, *one.name.split(".")), path)
+            main = path == self._found[1]
+            if said is None or (main and one.zero_is_default and _zero(one, said)):
                 continue
-            if isinstance(said, dict) and path != self._found[1] and isinstance(found.value, dict):
+            if isinstance(said, dict) and not main and isinstance(found.value, dict):
                 said = {**found.value, **said}
             found = Setting(said, path)
-        flagged = self._flagged(one)
-        return found if flagged is None else Setting(flagged, f"--{one.flag}")
+        return found
+
+    def path(self, name: str) -> str:
+        """Return a setting that is a path, as the kubelet sees it; empty if it is not set.
+
+        One in the file of ``--config`` begins where that file lies, any other where it runs.
+        """
+        told = self.get(name)
+        said = str(told.value or "")
+        if said and self.config and told.source == self._found[1]:
+            said = posixpath.join(posixpath.dirname(self.config), said)
+        return self.kubelet.program.absolute(said) if said else ""
+
+    @property
+    def cert_dir(self) -> str:
+        """Where it keeps its own certificates, with their keys; as it sees it."""
+        flags = self.kubelet.flags
+        return self.kubelet.program.absolute(flags.last("cert-dir") or "/var/lib/kubelet/pki")
 
     def _flagged(self, one: Field) -> Value:
         if not one.flag or one.flag not in self.kubelet.flags.values:
@@ -135,9 +185,9 @@ class KubeletSettings:
                 return flags.flag(one.flag)
             case "list":
                 return flags.listed(one.flag)
-            case "map" if one.flag.startswith("eviction"):
-                parts = (each.partition("<") for each in flags.listed(one.flag) or ())
-                return {name: limit for name, _, limit in parts}
+            case "map" if one.flag.startswith("eviction-"):
+                pairs = (each.partition("<") for each in flags.listed(one.flag) or ())
+                return {key.strip(): value.strip() for key, _, value in pairs}
             case "map":
                 return flags.pairs(one.flag)
         return _scalar(one, flags.last(one.flag) or "", f"--{one.flag}")
