@@ -34,8 +34,10 @@ SERVERS = ("/var/lib/rancher/k3s/server", "/var/lib/rancher/rke2/server")
 ROOTS = ("/etc/rancher/k3s", "/etc/rancher/rke2", "/etc/k0s", f"{SNAP}/args",
          f"{SNAP}/credentials", *SERVERS, *(f"{each}/cred" for each in SERVERS),
          "/etc/systemd/system")  # fmt: skip
-LOOK = want(f"find -L {' '.join(ROOTS)} -maxdepth 1 -type f -o -maxdepth 1 -name '*.yaml.d'"
-            f" -exec find -L {{}} -maxdepth 1 -type f \\; ; echo '{END}'")  # fmt: skip
+LOOK = want(
+    f"find -L {' '.join(ROOTS)} -maxdepth 1 -type f -print -o -name '*.yaml.d'"
+    f" -exec find -L {{}} -maxdepth 1 -type f \\; ; echo '{END}'"
+)
 
 CONFIG = re.compile(
     r"/etc/rancher/(k3s|rke2)/config\.yaml(\.d/.*\.ya?ml)?|/etc/k0s/[^/]+\.ya?ml"
@@ -103,7 +105,11 @@ def _found(
     session_of(host).foresee(LOOK)
     members = _members(host)
     found: dict[str, DistributionFile | Unseen] = {}
-    for each in (*named(host), *_listed(host, wanted)):
+    told = list(named(host))
+    snapped = {posixpath.basename(str(each)) for each in told if "/snap/microk8s/" in str(each)}
+    for each in (*told, *_listed(host, wanted)):
+        if str(each).startswith(f"{SNAP}/args/") and posixpath.basename(str(each)) in snapped:
+            continue  # The same file, by the link to the revision that runs.
         if isinstance(each, Unseen):
             found.setdefault(each.object.name, each)
         else:

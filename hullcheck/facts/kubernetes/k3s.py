@@ -161,7 +161,8 @@ def _new_kubelet(program: Program, options: Options) -> bool:
 
 
 def _there(program: Program, path: str) -> bool:
-    answer = session_of(program.host).ask(want("stat -c %%F -- %s", program.seen(path)))[0]
+    asked = want("stat -c %%F -- %s", program.seen(path), meaning=(0, 1))
+    answer = session_of(program.host).ask(asked)[0]
     if answer.exit == 0:
         return True
     if re.search("No such file or directory|Not a directory", answer.complaint):

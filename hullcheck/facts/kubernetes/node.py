@@ -12,6 +12,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import foreign_yaml as yaml
 from hullcheck.facts.kubernetes.components import Component
+from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings
 from hullcheck.facts.kubernetes.programs import (
     API_SERVER,
     CONTROLLER_MANAGER,
@@ -91,7 +92,8 @@ class KubernetesNode:
         return Object("node", self.distribution)
 
     def __str__(self) -> str:
-        return f"{self.distribution}: {', '.join(self.parts) or 'installed, and not running'}"
+        rest = "of parts that cannot be told" if self.doubts else "installed, and not running"
+        return f"{self.distribution}: {', '.join(self.parts) or rest}"
 
     @property
     def parts(self) -> list[str]:
@@ -200,26 +202,16 @@ def _of_image(component: Component) -> int:
 
     :raises Unknown: there is none where a kubelet of the node has its own.
     """
-    kubelets: list[Component | Unseen] = get(component.host, KUBELET)
+    kubelets: list[KubeletSettings | Unseen] = get(component.host, "kubelet_settings")
     for each in kubelets:
-        if isinstance(each, Component):
-            folder = _manifests(each)
-            path = posixpath.join(folder, f"{component.name}.yaml")
-            content = each.program.text(path)
-            for document in yaml.documents(content or "", path)[:1]:
-                for container in yaml.items(yaml.at(document, "spec", "containers")):
-                    image = yaml.text(yaml.at(container, "image")).partition("@")[0]
-                    if ":" in image.rpartition("/")[2]:
-                        return _minor(image.rpartition(":")[2], f"the image in {path}")
+        folder = "" if isinstance(each, Unseen) else str(each.get("staticPodPath").value or "")
+        if isinstance(each, Unseen) or not folder:
+            continue
+        path = posixpath.join(folder, f"{component.name}.yaml")
+        content = each.kubelet.program.text(path)
+        for document in yaml.documents(content or "", path)[:1]:
+            for container in yaml.items(yaml.at(document, "spec", "containers")):
+                image = yaml.text(yaml.at(container, "image")).partition("@")[0]
+                if ":" in image.rpartition("/")[2]:
+                    return _minor(image.rpartition(":")[2], f"the image in {path}")
     raise Unknown(f"no manifest of a static pod says which release {component} is")
-
-
-def _manifests(kubelet: Component) -> str:
-    told = kubelet.flags.last("pod-manifest-path")
-    path = kubelet.flags.last("config")
-    content = kubelet.program.text(path) if path and not told else None
-    for document in yaml.documents(content or "", path or "")[:1]:
-        told = yaml.text(yaml.at(document, "staticPodPath"))
-    if not told:
-        raise Unknown(f"{kubelet} does not say where it has the manifests of static pods")
-    return told
