@@ -12,20 +12,23 @@ from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import get
 from hullcheck.facts.conf_files import conf_want
 from hullcheck.facts.kubernetes import k3s, microk8s, node, starts
-from hullcheck.facts.kubernetes.flags import Flags, parse_flags
-from hullcheck.facts.kubernetes.k3s import Options
+from hullcheck.facts.kubernetes.distribution_files import LOOK
+from hullcheck.facts.kubernetes.flags import parse_flags
 from hullcheck.facts.kubernetes.node import KubernetesNode
 from hullcheck.facts.kubernetes.programs import known_name
-from hullcheck.facts.kubernetes.rancher import Rancher
-from hullcheck.facts.kubernetes.starts import PLACES, Start
+from hullcheck.facts.kubernetes.starts import PLACES
+from hullcheck.facts.packages import DATABASES, WANTS
+from hullcheck.facts.processes import CGROUP
 from hullcheck.facts.registry import Unseen
 from hullcheck.judge import Site, judge
+from hullcheck.transport import CannotAnswer
+from tests.unit.container_fake import INIT
 from tests.unit.test_kubernetes_components import node as host_of
 
 END = "= end\n"
 FILE = "/etc/rancher/k3s/config.yaml"
 UNIT = "/etc/systemd/system/k3s.service"
-SLICE = {"cgroup": "0::/system.slice/k3s.service"}
+SLICE = INIT.cgroup() + "70/cgroup:0::/system.slice/k3s.service\n"
 
 
 def swept(files):
@@ -50,8 +53,9 @@ def a_k3s(command="", config=None, units=None, environment="", etcd=False, new=T
     there = (1, "", "stat: cannot statx 'x': No such file or directory")
     data = "/var/lib/rancher/k3s"
     return host_of(
-        ("/var/lib/rancher/k3s/data/x/bin/k3s", (title,), SLICE),
+        ("/var/lib/rancher/k3s/data/x/bin/k3s", (title,), {}),
         **{
+            CGROUP.command: SLICE,
             starts._want(70, "K3S_").command: environment + END,
             asked_units(): swept(units or {UNIT: unit}),
             conf_want([path, f"{path}.d"],
@@ -202,8 +206,10 @@ def test_releases():
     assert isinstance(release("/usr/local/bin/kubelet"), Unknown)
     assert isinstance(release("/opt/v2.30.1/kubelet"), Unknown)
     dpkg = "".join(f"installed p{at} 1 all\n" for at in range(40))
-    listed = {"dpkg-query -W -f '${db:Status-Status} ${Package} ${Version} ${Architecture}\\n'":
-              f"{dpkg}installed kubelet 1.34.2-1.1 amd64\n"}  # fmt: skip
+    listed = {each.command: (1, "") for each in WANTS.values()} | {
+        WANTS["dpkg"].command: f"{dpkg}installed kubelet 1.34.2-1.1 amd64\n",
+        DATABASES.command: "/var/lib/dpkg/status\n",
+    }
     assert release("/usr/bin/kubelet", **listed) == 34
 
 
@@ -235,46 +241,52 @@ def test_supported_release(found, raised):
         checks.test_supported_release(Known(kubelet=36), datetime(2027, 6, 1, tzinfo=UTC))
 
 
-def a_rancher(kind="k3s", verb="server", **values):
-    flags = Flags({name.replace("_", "-"): (value,) for name, value in values.items()})
-    options = Options(verb, flags, (), Start((), {}, ""), "/var/lib/rancher/k3s")
-    return Rancher(None, kind, options)
+def an_rke2(config):
+    path = "/etc/rancher/rke2/config.yaml"
+    asked = conf_want([path, f"{path}.d"], ["*.yaml", "*.yml", "config.yaml"])
+    return host_of(
+        ("/usr/local/bin/rke2", ("/usr/local/bin/rke2", "server"), {}),
+        **{starts._want(70, "RKE2_").command: END, asked.command: swept({path: config})},
+    )
 
 
-@pytest.mark.parametrize(("control", "told", "status"), [
-    ("written-kubeconfig", {}, "pass"), ("written-kubeconfig", {"write_kubeconfig_mode": "0600"},
-     "pass"), ("written-kubeconfig", {"write_kubeconfig_mode": "0644"}, "fail"),
-    ("written-kubeconfig", {"write_kubeconfig_mode": "640"}, "pass"),
-    ("written-kubeconfig", {"write_kubeconfig_mode": "640", "write_kubeconfig_group": "dev"},
-     "fail"),
-    ("written-kubeconfig", {"write_kubeconfig_mode": "u=rw"}, "unknown"),
-    ("written-kubeconfig", {"verb": "agent"}, "not-applicable"),
-    ("rke2-profile", {}, "not-applicable"), ("rke2-profile", {"kind": "rke2"}, "fail"),
-    ("rke2-profile", {"kind": "rke2", "profile": "cis"}, "pass"),
-    ("rke2-profile", {"kind": "rke2", "profile": "cis-1.23"}, "pass"),
-    ("rke2-profile", {"kind": "rke2", "profile": "etcd"}, "fail"),
-    ("network-policies-enforced", {}, "pass"),
-    ("network-policies-enforced", {"disable_network_policy": "true"}, "fail"),
-    ("network-policies-enforced", {"disable_network_policy": "false"}, "pass"),
-    ("network-policies-enforced", {"disable_network_policy": "true", "flannel_backend": "none"},
+MODE = "write-kubeconfig-mode"
+
+
+@pytest.mark.parametrize(("control", "config", "status"), [
+    ("written-kubeconfig", "", "pass"), ("written-kubeconfig", f'{MODE}: "0600"', "pass"),
+    ("written-kubeconfig", f"{MODE}: 644", "fail"), ("written-kubeconfig", f"{MODE}: 640", "pass"),
+    ("written-kubeconfig", f"{MODE}: 640\nwrite-kubeconfig-group: dev", "fail"),
+    ("written-kubeconfig", f"{MODE}: u=rw", "unknown"),
+    ("rke2-profile", "", "not-applicable"),
+    ("network-policies-enforced", "", "pass"),
+    ("network-policies-enforced", "disable-network-policy: true", "fail"),
+    ("network-policies-enforced", "disable-network-policy: false", "pass"),
+    ("network-policies-enforced", "disable-network-policy: true\nflannel-backend: none",
      "not-applicable"),
-    ("network-policies-enforced", {"disable_network_policy": "maybe"}, "unknown"),
+    ("network-policies-enforced", "disable-network-policy: maybe", "unknown"),
+    ("network-policies-enforced", "[", "unknown"),
 ])  # fmt: skip
-def test_options_of_k3s_and_rke2(control, told, status, monkeypatch):
-    from hullcheck.facts import registry
-
-    host = host_of()
-    made = registry.Provider("rancher", lambda _: [a_rancher(**told)], each=True)
-    monkeypatch.setitem(registry.PROVIDERS, "rancher", made)
-    monkeypatch.setattr(Rancher, "object", property(lambda _: checks_object()))
-    get(host, "processes")
-    assert str(judge(all_controls()[f"orchestrator.{control}"], host, Site("h")).status) == status
+def test_options_of_k3s(control, config, status):
+    assert judged(control, a_k3s(config={FILE: config or "{}"})) == status
 
 
-def checks_object():
-    from hullcheck.verdict import Object
+def test_an_agent_writes_no_kubeconfig():
+    agent = a_k3s(title="k3s agent", units={UNIT: "[Service]\nExecStart=/x/k3s agent\n"})
+    assert judged("written-kubeconfig", agent) == "not-applicable"
 
-    return Object("node", "k3s", "7")
+
+def judged(control, host):
+    return str(judge(all_controls()[f"orchestrator.{control}"], host, Site("h")).status)
+
+
+@pytest.mark.parametrize(("config", "status"), [
+    ("{}", "fail"), ("profile: cis", "pass"), ("profile: cis-1.23", "pass"),
+    ("profile: etcd", "fail"), ("profile: [", "unknown"),
+])  # fmt: skip
+def test_profile_of_rke2(config, status):
+    assert judged("rke2-profile", an_rke2(config)) == status
+    assert judged("network-policies-enforced", an_rke2("{}")) == "not-applicable"
 
 
 def test_options_of_a_running_one():
@@ -282,3 +294,38 @@ def test_options_of_a_running_one():
     assert found.server and found.options.flags.last("write-kubeconfig-mode") == "644"
     assert str(found) == "k3s server"
     assert k3s.is_tool(found.program) is False
+
+
+LISTED = """/etc/rancher/k3s/config.yaml
+/etc/rancher/k3s/config.yaml.d/x.yaml
+/etc/rancher/k3s/k3s.yaml
+/etc/k0s/k0s.yaml
+/etc/k0s/worker-token
+/var/snap/microk8s/current/args/kubelet
+/var/snap/microk8s/current/credentials/known_tokens.csv
+/var/lib/rancher/rke2/server/node-token
+/etc/systemd/system/k3s.service.env
+/etc/systemd/system/k3s.service
+"""
+
+
+def paths(name, out=LISTED + END, complaint=""):
+    passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\n"
+    replies = {LOOK.command: (0, out, complaint), "getent passwd": passwd,
+               "getent group": "root:x:0:\nmicrok8s:x:990:ann\n"}  # fmt: skip
+    return get(host_of(**replies), name)
+
+
+def test_files_of_distributions():
+    configs = {each.path: each.trusted for each in paths("distribution_config")}
+    assert len(configs) == 4 and "/etc/rancher/k3s/k3s.yaml" not in configs
+    # The group microk8s is root's equal, by the snap's design.
+    assert configs["/var/snap/microk8s/current/args/kubelet"] == {0, 1000}
+    assert configs[FILE] == {0}
+    assert len(paths("join_secret")) == 4
+    with pytest.raises(NotApplicable):
+        paths("join_secret", END)
+    with pytest.raises(CannotAnswer):
+        paths("join_secret", "/etc/k0s/x\n")
+    hidden = paths("join_secret", END, "find: '/var/lib/rancher/k3s/server': Permission denied")
+    assert [type(each) for each in hidden] == [Unseen]

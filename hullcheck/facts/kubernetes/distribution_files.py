@@ -103,7 +103,6 @@ def _found(
     host: Host, wanted: re.Pattern[str], named: Named, none: str
 ) -> list[DistributionFile | Unseen]:
     session_of(host).foresee(LOOK)
-    members = _members(host)
     found: dict[str, DistributionFile | Unseen] = {}
     told = list(named(host))
     snapped = {posixpath.basename(str(each)) for each in told if "/snap/microk8s/" in str(each)}
@@ -113,7 +112,7 @@ def _found(
         if isinstance(each, Unseen):
             found.setdefault(each.object.name, each)
         else:
-            trusted = members if "/snap/microk8s/" in each else frozenset({0})
+            trusted = _members(host) if "/snap/microk8s/" in each else frozenset({0})
             found.setdefault(each, DistributionFile(host, each, trusted))
     if not found:
         raise NotApplicable(none)
