@@ -1,4 +1,4 @@
-"""A server of RKE2 1.33: as its quick start leaves it, and with ``profile: cis``.
+"""A server of RKE2 1.35: as its quick start leaves it, and with ``profile: cis``.
 
 docs.rke2.io, and command lines of real nodes (rancher/rke2#5899, #4441, kube-bench#1843).
 """
@@ -24,7 +24,7 @@ from tests.recordings.nodes.kubeadm import manifest
 __all__ = ["rke2_default", "rke2_hardened"]
 
 RKE2 = "/var/lib/rancher/rke2"
-RELEASE = f"{RKE2}/data/v1.33.6-rke2r1-5b8349de68df"
+RELEASE = f"{RKE2}/data/v1.35.2-rke2r1-5b8349de68df"
 NETWORK_FIX = "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname"
 TLS = f"{RKE2}/server/tls"
 CRED = f"{RKE2}/server/cred"
@@ -138,10 +138,10 @@ def _rke2(host: OverlayHost, config: str, api: Sequence[str], etcd: int) -> None
     pods = {
         f"{words[0]}.yaml": manifest(words, image.format(tag), [TLS, f"{RKE2}/server/db/etcd"])
         for words, tag in (
-            (api, "kubernetes:v1.33.6-rke2r1-build20251112"), (RKE2_MANAGER,
-            "kubernetes:v1.33.6-rke2r1-build20251112"), (RKE2_SCHEDULER,
-            "kubernetes:v1.33.6-rke2r1-build20251112"), (RKE2_ETCD, "etcd:v3.5.21-k3s1-build2025"),
-            (RKE2_PROXY, "kubernetes:v1.33.6-rke2r1-build20251112"))
+            (api, "kubernetes:v1.35.2-rke2r1-build20260227"), (RKE2_MANAGER,
+            "kubernetes:v1.35.2-rke2r1-build20260227"), (RKE2_SCHEDULER,
+            "kubernetes:v1.35.2-rke2r1-build20260227"), (RKE2_ETCD, "etcd:v3.6.7-k3s1-build20260227"),
+            (RKE2_PROXY, "kubernetes:v1.35.2-rke2r1-build20260227"))
     }  # fmt: skip
     protected = "true" if "profile" in config else "false"
     lay(host, {
