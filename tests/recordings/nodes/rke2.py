@@ -138,10 +138,10 @@ def _rke2(host: OverlayHost, config: str, api: Sequence[str], etcd: int) -> None
     pods = {
         f"{words[0]}.yaml": manifest(words, image.format(tag), [TLS, f"{RKE2}/server/db/etcd"])
         for words, tag in (
-            (api, "kubernetes:v1.35.2-rke2r1-build20260227"), (RKE2_MANAGER,
-            "kubernetes:v1.35.2-rke2r1-build20260227"), (RKE2_SCHEDULER,
-            "kubernetes:v1.35.2-rke2r1-build20260227"), (RKE2_ETCD, "etcd:v3.6.7-k3s1-build20260227"),
-            (RKE2_PROXY, "kubernetes:v1.35.2-rke2r1-build20260227"))
+            (api, "kubernetes:v1.35.2-rke2r1"), (RKE2_MANAGER,
+            "kubernetes:v1.35.2-rke2r1"), (RKE2_SCHEDULER,
+            "kubernetes:v1.35.2-rke2r1"), (RKE2_ETCD, "etcd:v3.6.7-k3s1"),
+            (RKE2_PROXY, "kubernetes:v1.35.2-rke2r1"))
     }  # fmt: skip
     protected = "true" if "profile" in config else "false"
     lay(host, {
