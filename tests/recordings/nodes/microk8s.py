@@ -200,7 +200,8 @@ def _microk8s(host: OverlayHost, args: Mapping[str, str], then: str) -> None:
                 ".config", "--start-control-plane=true")  # fmt: skip
     dqlite = (f"{SNAP}/bin/k8s-dqlite", f"--storage-dir={REVISION}/var/kubernetes/backend/",
               f"--listen=unix://{REVISION}/var/kubernetes/backend/kine.sock:12379")  # fmt: skip
-    ports = [(EVERYWHERE, each) for each in (16443, 10250, 10257, 10259)]
+    where = LOCAL if "--bind-address=127.0.0.1" in args["kube-scheduler"] else EVERYWHERE
+    ports = [(EVERYWHERE, 16443), (EVERYWHERE, 10250), (where, 10257), (where, 10259)]
     ports += [(LOCAL, each) for each in (10248, 10249, 10256)]
     start(
         host,

@@ -154,7 +154,8 @@ HARDENED_API = (
     f"--kubelet-client-key={OWN}/kubelet-client-key.pem",
     f"--service-account-issuer=https://{NODE}:6443",
 )  # fmt: skip
-HARDENED_MANAGER = ("--bind-address=127.0.0.1", "--profiling=false",
+LOOPBACK = "--bind-address=127.0.0.1"
+HARDENED_MANAGER = (LOOPBACK, "--profiling=false",
                     "--terminated-pod-gc-threshold=100")  # fmt: skip
 HARDENED_ETCD = ("--auto-tls=false", "--peer-auto-tls=false", "--tls-min-version=TLS1.2")
 
@@ -267,7 +268,8 @@ def units_hardened(name: str) -> Iterator[OverlayHost]:
             chmod 755 /opt/cni/bin/*; rm /var/log/audit.log
         """)  # fmt: skip
         _start(host, (
-            _replaced(API_SERVER, HARDENED_API), _replaced(MANAGER, HARDENED_MANAGER), SCHEDULER,
+            _replaced(API_SERVER, HARDENED_API), _replaced(MANAGER, HARDENED_MANAGER),
+            (*SCHEDULER, LOOPBACK),
             _replaced(ETCD, HARDENED_ETCD), kubelet, PROXY,
         ), {"etcd": 52051})  # fmt: skip
         host.run("chmod 600 /etc/systemd/system/kube*.service /etc/systemd/system/etcd.service")
