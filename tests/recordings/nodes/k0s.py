@@ -176,7 +176,8 @@ def k0s_default(name: str) -> Iterator[OverlayHost]:
             chmod 755 {DATA} /etc/k0s; chmod 751 {PKI} {PKI}/etcd; chmod 700 {DATA}/etcd
             cd {PKI}; chmod 640 *.key *.conf; chown kube-apiserver sa.key ca.key server.key \
                 apiserver-*.key front-proxy-client.key ccm.conf
-            chown kube-scheduler scheduler.conf; chown -R etcd {DATA}/etcd etcd; chown root etcd/ca.*
+            chown kube-scheduler scheduler.conf; chown -R etcd {DATA}/etcd etcd
+            chown root etcd/ca.*
             chmod 600 admin.conf etcd/ca.key
             chown kube-apiserver {DATA}/konnectivity.conf
             cd {DATA}/kubelet/pki
