@@ -75,6 +75,7 @@ _AFTER_NAME = re.compile(
     rb"(?P<key>\\*+[\"'])\s*+[:=]\s*+(?P=key)"
     rb"|(?P<pair>\\*+\")\s*+,\s*+(?P=pair)value(?P=pair)\s*+:\s*+(?P=pair)"
     rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
+    rb"|(?P<quoted>[\"'])[ \t]*+(?:\\\n(?:/[^\s:\"']{1,256}+:)?+[ \t]*+)?+(?P=quoted)(?!-)"
     rb"|(?P<bare>\\*+[\"']:[ \t]++)(?![\s\"'\\\[{])"
     rb"|(?P<line>:?[ \t\r]*+\n\s*+value:[ \t]++)"
     rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
@@ -306,7 +307,7 @@ def _fits(name: bytes, after: re.Match[bytes], before: bytes) -> bool:
     """Tell whether what follows a name can be its value: a flag's, only after a flag."""
     if after["space"] and _ENV.search(before):
         return True
-    return name.startswith(b"-") or not (after["argument"] or after["space"])
+    return name.startswith(b"-") or not (after["argument"] or after["quoted"] or after["space"])
 
 
 def _harmless(value: bytes) -> bool:
@@ -329,7 +330,7 @@ def _value(data: bytes, start: int, after: re.Match[bytes], bounds: _Bounds) -> 
     take anything else out of the evidence.
     """
     first = after.end()
-    mark = after["key"] or after["pair"] or after["argument"]
+    mark = after["key"] or after["pair"] or after["argument"] or after["quoted"]
     if mark:
         return first, bounds.closing(first, mark)
     if after["line"] or after["bare"]:

@@ -12,6 +12,7 @@ from tests.live.hosts.overlay import OverlayHost
 from tests.live.hosts.population import ALLOW_ALL, SOUND, enter, populate
 from tests.live.hosts.systemd import SystemdHost
 from tests.live.test_engine import CERTIFICATES, PLUGIN
+from tests.recordings.kubernetes_scenes import NODES
 from tests.recordings.swarm_scenes import swarm, swarm_loose
 
 Scene = Callable[[str], AbstractContextManager[OverlayHost]]
@@ -317,6 +318,7 @@ SCENES: dict[str, Scene] = {
     "builder-rotten": builder,
     "kubeadm-sound": node,
     "kubeadm-rotten": node,
+    **NODES,
     "swarm": swarm,
     "swarm-loose": swarm_loose,
 }

@@ -28,6 +28,22 @@ def test_a_secret_of_a_command_is_cut_out(command):
     json.loads(clean)
 
 
+@pytest.mark.parametrize("text", [
+    "ExecStart=/usr/local/bin/k3s server '--token' '{}' '--debug'",
+    "k3s \\\n    server \\\n\t'--agent-token' \\\n\t'{}' \\\n\n",
+    "/x/k3s.service:\t'--token' \\\n/x/k3s.service:\t'{}' \\\n/x/k3s.service:",
+    'server "--token" "{}"',
+])  # fmt: skip
+def test_a_flag_and_its_value_may_be_quoted_each(text):
+    """As the installer of k3s writes its unit, read by grep or not."""
+    clean = redactor.clean(text.format(SECRET).encode())
+    assert SECRET.encode() not in clean
+    assert len(PLACEHOLDER.findall(clean)) == 1
+    assert redactor.clean(clean) == clean
+    for plain in ("'--token' '--debug'", "'token' 'name'", "'--token-file' '/x'"):
+        assert redactor.clean(plain.encode()).decode() == plain
+
+
 @pytest.mark.parametrize("command", [
     "curl -u $USER:$PASS x", "curl -u admin:${PW} x", "curl -o /dev/null https://a:443/",
     "curl -u: x",
@@ -48,6 +64,7 @@ def test_a_line_of_json_after_the_name_of_its_file_is_json():
 
 @pytest.mark.parametrize("piece", [
     b"curl ", b"curl -u a:", b" login -p ", b"echo a:b", b" -u a:b", b"/a", b"curl -", b" -p x",
+    b"'--token' ", b"'--token' \\\n/x:",
 ])  # fmt: skip
 def test_time_is_linear(piece):
     text = piece * (400_000 // len(piece)) + b" chpasswd sshpass curl"

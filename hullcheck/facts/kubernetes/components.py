@@ -23,6 +23,7 @@ from hullcheck.facts.kubernetes.programs import (
     SCHEDULER,
     SEVERAL,
     SINGLE,
+    SUPERVISORS,
     Program,
 )
 from hullcheck.facts.registry import Unseen, get, provide, provide_each
@@ -64,7 +65,7 @@ def components_of(program: Program) -> list[Component]:
 def _parts(program: Program) -> Iterable[tuple[str, Program, Flags, str]]:
     words = program.words[1:]
     kind = SEVERAL.get(program.name)
-    if kind == "k3s" and _tool(words):
+    if program.name in SUPERVISORS or (kind == "k3s" and k3s.is_tool(program)):
         return
     if kind in _SEVERAL:
         for name, flags, source in _SEVERAL[kind](program):
@@ -80,12 +81,6 @@ def _parts(program: Program) -> Iterable[tuple[str, Program, Flags, str]]:
 
 
 _SEVERAL = {"k3s": k3s.components, "microk8s": microk8s.components}
-
-
-def _tool(words: tuple[str, ...]) -> bool:
-    """Whether a k3s is started as one of its tools: ``k3s kubectl``, ``k3s etcd-snapshot``."""
-    verb = next((each for each in words if each and not each.startswith("-")), "")
-    return bool(verb) and verb not in ("server", "agent")
 
 
 @provide

@@ -25,7 +25,7 @@ from hullcheck.facts.kubernetes.programs import Program
 from hullcheck.facts.kubernetes.starts import Start, start_of
 from hullcheck.transport import session_of, want
 
-__all__ = ["Options", "components", "options_of"]
+__all__ = ["Options", "components", "is_tool", "options_of"]
 
 EXTRA = {
     "kube-apiserver": "kube-apiserver-arg", "kube-controller-manager":
@@ -61,6 +61,12 @@ class Options:
     def on(self, name: str) -> bool:
         """Whether a switch is on. :raises Unknown: it says neither."""
         return bool(self.flags.flag(name))
+
+
+def is_tool(program: Program) -> bool:
+    """Whether one is started as one of its tools: ``k3s kubectl``, ``k3s etcd-snapshot``."""
+    verb = next((each for each in program.words[1:] if each and not each.startswith("-")), "")
+    return bool(verb) and verb not in ("server", "agent")
 
 
 def options_of(program: Program) -> Options:
@@ -110,13 +116,23 @@ def _written(host: Host, path: str) -> tuple[list[str], Mapping[str, tuple[str, 
 def components(program: Program) -> Iterable[tuple[str, Flags, str]]:
     """Yield each component in a process of k3s, its flags, and what they were taken from.
 
+    Files that a site names for a kubelet, newer ones copy into its folder of drop-ins, and do
+    not pass on (k3s, pkg/daemons/agent).
+
     :raises Unknown: what it was told cannot be read.
     """
     options = options_of(program)
     source = f"{options.start.source} and {', '.join(options.files) or 'no file'}"
-    for name in _running(program, options):
-        built_in = given(name, options.data_dir, options.flags, _new_kubelet(program, options))
+    names = _running(program, options)
+    # A server that has an etcd uses it, whether or not it is still told to.
+    told = Flags({"cluster-init": ("true",)} if "etcd" in names else {}).over(options.flags)
+    new_kubelet = _new_kubelet(program, options)
+    for name in names:
+        built_in = given(name, options.data_dir, told, new_kubelet)
         extra = parse_flags(f"--{each}" for each in options.flags.values.get(EXTRA[name], ()))
+        if name == "kubelet" and new_kubelet:
+            extra = Flags({flag: value for flag, value in extra.values.items()
+                           if flag not in ("config", "config-dir")})  # fmt: skip
         yield name, extra.over(Flags(built_in)), source
 
 
@@ -145,7 +161,8 @@ def _new_kubelet(program: Program, options: Options) -> bool:
 
 
 def _there(program: Program, path: str) -> bool:
-    answer = session_of(program.host).ask(want("stat -c %%F -- %s", program.seen(path)))[0]
+    asked = want("stat -c %%F -- %s", program.seen(path), meaning=(0, 1))
+    answer = session_of(program.host).ask(asked)[0]
     if answer.exit == 0:
         return True
     if re.search("No such file or directory|Not a directory", answer.complaint):

@@ -56,8 +56,9 @@ def _api_server(data_dir: str, told: Flags) -> dict[str, str]:
         "proxy-client-key-file": f"{tls}/client-auth-proxy.key",
         "storage-backend": "etcd3",
     }  # fmt: skip
-    if told.last("datastore-endpoint"):
-        found["etcd-servers"] = told.last("datastore-endpoint") or ""
+    endpoint = told.last("datastore-endpoint") or ""
+    if endpoint.startswith(("http://", "https://")):
+        found["etcd-servers"] = endpoint
         for flag in ("cafile", "certfile", "keyfile"):
             if told.last(f"datastore-{flag}"):
                 found[f"etcd-{flag}"] = told.last(f"datastore-{flag}") or ""

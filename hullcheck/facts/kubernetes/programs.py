@@ -15,7 +15,7 @@ from hullcheck.transport import CannotAnswer, Want, read, session_of, want
 
 __all__ = [
     "API_SERVER", "CONTROLLER_MANAGER", "ETCD", "KUBELET", "PROXY", "SCHEDULER", "SEVERAL",
-    "SINGLE", "Program", "known_name", "kubernetes_programs",
+    "SINGLE", "SUPERVISORS", "Program", "known_name", "kubernetes_programs",
 ]  # fmt: skip
 
 API_SERVER, CONTROLLER_MANAGER, SCHEDULER = (
@@ -31,7 +31,10 @@ SEVERAL = {
 }  # fmt: skip
 """Programs that are several components, and the distribution that has them."""
 
-_KNOWN = (*SINGLE, *SEVERAL)
+SUPERVISORS = ("rke2", "k0s")
+"""Programs that are no component, and start each as a program of its own."""
+
+_KNOWN = (*SINGLE, *SEVERAL, *SUPERVISORS)
 _SHORT = tuple(form[:15] for each in _KNOWN for form in (each, f".{each}"))
 _RELEASED = re.compile(r"-wrapped|[-_.](v?\d[\w.+-]*|real|bin|orig|linux[\w.-]*|amd64|arm64)")
 """What follows a name in ``kubelet-v1.31.2``, ``kubelet.real``, or NixOS' ``.kubelet-wrapped``."""

@@ -118,7 +118,7 @@ def unit_files(host: Host, unit: str) -> list[tuple[str, str]]:
 def _service(text: str) -> Iterator[tuple[str, str]]:
     """Yield the settings of a unit's service, in order (systemd.syntax(7))."""
     inside = ""
-    kept = "\n".join(line for line in text.splitlines() if line.lstrip()[:1] not in ("#", ";"))
+    kept = "".join(f"{line}\n" for line in text.splitlines() if line.lstrip()[:1] not in ("#", ";"))
     for line in re.sub(r"\\\n", " ", kept).splitlines():
         stripped = line.strip()
         if stripped.startswith("[") and stripped.endswith("]"):

@@ -1,0 +1,1 @@
+"""Whole nodes of Kubernetes, each as its distribution leaves it, or as its guide hardens it."""
