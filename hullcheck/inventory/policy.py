@@ -113,6 +113,8 @@ class Policy:
     :param swarm_ca_days: how old the root of a swarm's authority may be; a key that signs is to
         serve for at most three years (NIST SP 800-57 Part 1, table 1).
     :param swarm_unlock_key_days: how old the key that unlocks a swarm's managers may be.
+    :param token_pods: pods, as namespace/name or a pattern, that may have a token for the API
+        server.
     :param maximum_waiver_days: how many days from today a waiver may hold.
     :param ssh_forwarding: what SSH may forward: tcp (jump hosts), agent, stream (sockets; Podman's
         remote client), gateway (ports opened to others), tunnel.
@@ -184,6 +186,7 @@ class Policy:
     swarm_certificate_days: int = 90
     swarm_ca_days: int = 1095
     swarm_unlock_key_days: int | None = None
+    token_pods: tuple[str, ...] | None = None
     maximum_waiver_days: int = 366
     ssh_forwarding: tuple[str, ...] = ("stream",)
     privileged_keys: tuple[str, ...] | None = None
