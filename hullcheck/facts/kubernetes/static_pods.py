@@ -15,7 +15,7 @@ from testinfra.host import Host
 
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.conf_files import conf_files, conf_want
-from hullcheck.facts.foreign_yaml import at, documents, items, keys, text, walk
+from hullcheck.facts.foreign_yaml import at, documents, items, text
 from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings
 from hullcheck.facts.kubernetes.programs import SINGLE
 from hullcheck.facts.registry import Unseen, get, provide_each
@@ -101,11 +101,9 @@ def _program(container: Node) -> str:
 def pods_in(content: str, path: str) -> list[StaticPod]:
     """Return the pods of a manifest, those of lists too.
 
-    :raises Unknown: it makes no sense, or is written so that it cannot be told what it says.
+    :raises Unknown: it makes no sense.
     """
     waiting = documents(content, path)
-    if any("<<" in keys(node) for document in waiting for node in walk(document)):
-        raise Unknown(f"{path} merges parts of itself (<<); read it by eye")
     found = []
     while waiting:
         node = waiting.pop(0)
