@@ -353,11 +353,9 @@ def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> r
     if before.endswith(b"\0") or (not start and b"\0" in data):
         return _LINE
     line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
-    if after["flow"]:
-        return _FLOW
-    if not line.strip(b" \t-"):
+    if not (after["flow"] or line.strip(b" \t-")):
         return _LINE
-    if after["colon"] and before.rstrip(b" ")[-1:] in (b"{", b","):
+    if after["flow"] or (after["colon"] and before.rstrip(b" ")[-1:] in (b"{", b",")):
         return _FLOW
     if before.endswith(b","):
         return _LISTED

@@ -60,7 +60,7 @@ def statuses(host: OverlayHost, names: list[str], policy: Policy | None = None) 
     try:
         site = Site(host.name, policy or Policy())
         found = [judge(all_controls()[f"orchestrator.{name}"], there, site) for name in names]
-        assert not any(b"hunter2" in each.stdout for each in session_of(there).evidence)
+        assert not any(b"hunter2" in each.stdout for each in session_of(there).recording)
         return [str(each.status) for each in found]
     finally:
         session_of(there).close()

@@ -170,6 +170,19 @@ def test_law_one(control):
     assert status(control, flag=False) == "not-applicable"
 
 
+def test_a_path_in_a_file_begins_where_the_file_lies():
+    config, folder = "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/own"
+    said = f"= 0 600 9 {config}\n{config}:staticPodPath: own\n= end\n"
+    bad = f"= 0 600 9 {folder}/a\n{folder}/a:{pod({'hostPID': True})}\n= end\n"
+    answers = {
+        conf_want([config], sorted({"*.conf", "config.yaml"}), depth=9).command: said,
+        conf_want([folder], ["[!.]*", "own"]).command: bad,
+    }
+    host = node(("/usr/bin/kubelet", ("kubelet", f"--config={config}"), {}), **answers)
+    judged = judge(all_controls()["orchestrator.static-pod-rights"], host, Site())
+    assert str(judged.status) == "fail"
+
+
 def test_merged_parts_count():
     merged = "x: &a {hostPID: true}\nkind: Pod\nmetadata: {name: m}\nspec: {<<: *a}\n"
     assert status("rights", merged) == "fail"

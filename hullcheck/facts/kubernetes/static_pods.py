@@ -117,10 +117,17 @@ def pods_in(content: str, path: str) -> list[StaticPod]:
 
 
 def _of(settings: KubeletSettings) -> Iterator[StaticPod | Unseen]:
-    told = str(settings.get("staticPodPath").value or "")
+    setting = settings.get("staticPodPath")
+    told = str(setting.value or "")
     if not told:
         return
-    place = settings.kubelet.program.seen(told)
+    if setting.source.startswith("/"):
+        # A file's own paths begin where it lies (kubeletconfig/util/files, resolveRelativePaths).
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(setting.source), told))
+        root = settings.kubelet.program.root or ""
+        place = place if not told.startswith("/") else root + place
+    else:
+        place = settings.kubelet.program.seen(told)
     asked = conf_want([place], ["[!.]*", posixpath.basename(place)])
     found = conf_files(settings.host, asked)
     found.need(f"{place}/x")
