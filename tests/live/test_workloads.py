@@ -50,7 +50,8 @@ def node(overlay_host: OverlayHost) -> Iterator[OverlayHost]:
     yield host
     host.run(
         f"kill -9 $(cat /root/kubelet.pid); "
-        f"rm -rf {PROGRAM} {PODS} /srv/manifests /var/log/pods /root/kubelet.pid"
+        f"rm -rf {PROGRAM} {PODS} /srv/manifests /var/log/pods /root/kubelet.pid; "
+        "[ ! -d /var/lib/kubelet ] || rmdir --ignore-fail-on-non-empty /var/lib/kubelet"
     )
 
 
