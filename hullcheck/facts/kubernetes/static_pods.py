@@ -28,7 +28,7 @@ __all__ = ["HostPath", "StaticPod", "pods_in", "static_pod", "true"]
 _TRUE = frozenset({"true", "yes", "on", "y"})
 """go-yaml takes YAML 1.1's words for a truth value."""
 
-CONTROL_PLANE = frozenset(SINGLE) - {"kubelet"}
+CONTROL_PLANE = frozenset(SINGLE) - {"kubelet"} | {"cloud-controller-manager"}
 
 
 def true(node: Node | None) -> bool:
