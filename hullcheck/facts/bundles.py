@@ -30,9 +30,9 @@ __all__ = ["FIRST", "LIST", "Bundle", "bundles"]
 
 STATES = (
     "/run/containerd", "/run/docker/containerd/daemon", "/run/k3s/containerd",
-    "/var/snap/microk8s/common/run/containerd",
+    "/var/snap/microk8s/common/run/containerd", "/run/k0s/containerd",
 )  # fmt: skip
-"""Where containerd keeps its state as Debian, Docker, k3s, rke2 and MicroK8s set it."""
+"""Where containerd keeps its state as Debian, Docker, k3s, rke2, MicroK8s and k0s set it."""
 
 RUNTIMES = ("runc", "crun", "youki")
 CRIO = "/run/containers/storage/overlay-containers"

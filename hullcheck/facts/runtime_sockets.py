@@ -21,8 +21,9 @@ __all__ = ["KNOWN", "RuntimeSockets", "runtime_sockets"]
 KNOWN = (
     "/run/docker.sock", "/run/podman/podman.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock",
     "/run/containerd/containerd.sock", "/run/containerd/containerd.sock.ttrpc",
-    "/run/k3s/containerd/containerd.sock", "/run/buildkit/buildkitd.sock",
-    "/run/docker/containerd/containerd.sock", "/run/snap.docker/docker.sock",
+    "/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock",
+    "/run/buildkit/buildkitd.sock", "/run/docker/containerd/containerd.sock",
+    "/run/snap.docker/docker.sock",
     "/var/snap/microk8s/common/run/containerd.sock", "/var/lib/lxd/unix.socket",
     "/var/snap/lxd/common/lxd/unix.socket", "/var/lib/incus/unix.socket", "/run/incus/unix.socket",
 )  # fmt: skip

@@ -127,6 +127,8 @@ class Policy:
     :param cluster_external_ips: addresses whose traffic services may take.
     :param certificate_renewal_days: how many days before its end a certificate of Kubernetes or
         etcd is to be renewed.
+    :param token_pods: pods, as namespace/name or a pattern, that may have a token for the API
+        server.
     :param maximum_waiver_days: how many days from today a waiver may hold.
     :param ssh_forwarding: what SSH may forward: tcp (jump hosts), agent, stream (sockets; Podman's
         remote client), gateway (ports opened to others), tunnel.
@@ -206,6 +208,7 @@ class Policy:
     pod_security_default: str | None = None
     cluster_external_ips: tuple[str, ...] = ()
     certificate_renewal_days: int = 30
+    token_pods: tuple[str, ...] | None = None
     maximum_waiver_days: int = 366
     ssh_forwarding: tuple[str, ...] = ("stream",)
     privileged_keys: tuple[str, ...] | None = None

@@ -77,7 +77,8 @@ _AFTER_NAME = re.compile(
     rb"|(?P<argument>\\*+[\"'])\s*+,\s*+(?P=argument)(?!-)"
     rb"|(?P<quoted>[\"'])[ \t]*+(?:\\\n(?:/[^\s:\"']{1,256}+:)?+[ \t]*+)?+(?P=quoted)(?!-)"
     rb"|(?P<bare>\\*+[\"']:[ \t]++)(?![\s\"'\\\[{])"
-    rb"|(?P<line>:?[ \t\r]*+\n\s*+value:[ \t]++)"
+    rb"|(?P<line>:?[ \t\r]*+\n(?:/[^\n:]*+:)?\s*+value:[ \t]++)"
+    rb"|(?P<flow>[ \t]*+,[ \t]*+value:[ \t]++)"
     rb"|(?P<equals>[ \t]{0,8}=[ \t]{0,8})"
     rb"|(?P<colon>:[ \t]++)"
     rb"|(?P<space>[ \t]++|\0)(?!-)"
@@ -353,9 +354,9 @@ def _extent(data: bytes, start: int, before: bytes, after: re.Match[bytes]) -> r
     if before.endswith(b"\0") or (not start and b"\0" in data):
         return _LINE
     line = data[max(0, data.rfind(b"\n", max(0, start - 64), start) + 1, start - 64) : start]
-    if not line.strip(b" \t-"):
+    if not (after["flow"] or line.strip(b" \t-")):
         return _LINE
-    if after["colon"] and before.rstrip(b" ")[-1:] in (b"{", b","):
+    if after["flow"] or (after["colon"] and before.rstrip(b" ")[-1:] in (b"{", b",")):
         return _FLOW
     if before.endswith(b","):
         return _LISTED

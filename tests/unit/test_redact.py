@@ -58,6 +58,10 @@ FORMS = {
     "yaml": lambda name, secret: f"a:\n  - {name}: {secret} x\n",
     "quoted yaml key": lambda name, secret: f'a:\n  "{name}": k{secret} x\n',
     "yaml value": lambda name, secret: f"a:\n  {name}:\n    value: {secret} x\n",
+    "kubernetes yaml that grep read": lambda name, secret: (
+        f"/etc/a b.yaml:- name: {name}\n/etc/a b.yaml:  value: {secret}\n"
+    ),
+    "kubernetes flow in quotes": lambda name, secret: f'- {{name: {name}, value: "{secret}"}}\n',
     "kubernetes yaml": lambda name, secret: f"- name: {name}\n  value: {secret} x\n",
     "Dockerfile": lambda name, secret: f"FROM a\nENV {name} {secret} x\n",
     "toml": lambda name, secret: f'{name} = "{secret} x"\n',
@@ -364,3 +368,8 @@ def test_what_nsswitch_says_is_kept_and_what_looks_a_little_like_it_is_not() -> 
         assert redactor.clean(line) == line
     for text in (b'["--db-password", "[==AA]"]', b"passwd: filesx\n"):
         assert PLACEHOLDER.search(redactor.clean(text))
+
+
+def test_a_value_in_flow_style_ends_with_its_mapping():
+    clean = redactor.clean(b"[{name: DB_PASSWORD, value: hunter2x}, {name: A, value: b}]")
+    assert b"hunter2x" not in clean and clean.endswith(b"}, {name: A, value: b}]")

@@ -12,6 +12,7 @@ from testinfra.host import Host
 from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts import cgroups, exposures, namespaces
 from hullcheck.facts.confinement import Confinement, confinement_want, parse_confinement
+from hullcheck.facts.containers.kubelets import pod_of
 from hullcheck.facts.containers.membership import members, unborn
 from hullcheck.facts.exposures import Exposure
 from hullcheck.facts.keepers import Keeper, docker_store, foreign_store
@@ -82,7 +83,8 @@ class Container:
         self._init = init
         self._owners = owned
         self.id = str(inspect.get("Id") or "")
-        self.name = str(inspect.get("Name") or self.id[:12]).removeprefix("/")
+        named = str(inspect.get("Name") or self.id[:12]).removeprefix("/")
+        self.name = pod_of(inspect) or named
         for part in ("State", "HostConfig", "Config"):
             if not isinstance(inspect.get(part), dict):
                 raise Unknown(f"the engine's description of container {self.name} has no {part}")

@@ -9,13 +9,16 @@ from hullcheck.control import Unknown
 from hullcheck.facts.bundles import Bundle
 from hullcheck.facts.processes import Processes
 
-__all__ = ["lister", "name_of"]
+__all__ = ["lister", "name_of", "pod_of"]
 
 CRI_NAMESPACE = "k8s.io"
 """That of containerd's CRI plugin, and of whoever else names it: ``ctr -n k8s.io``."""
 
 SANDBOX = ("io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID")
 """Annotations with which containerd's CRI plugin and CRI-O say whose pod a container is of."""
+
+_PREFIXES = ("io.kubernetes.cri.", "io.kubernetes.")
+_OF_POD = ("namespace", "name", "uid")
 
 LISTERS = frozenset({
     "kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "k0s", "rke2", "hyperkube",
@@ -39,15 +42,36 @@ def lister(bundle: Bundle, others: Collection[Bundle], processes: Processes) -> 
 
 
 def name_of(bundle: Bundle) -> str:
-    """Return what a container is called: by its pod, by nerdctl, or by its id."""
+    """Return what a container is called: by its pod, by nerdctl, or by its id.
+
+    CRI-O takes a pod's own annotations over; those that containerd would set are not its word.
+    """
     notes = _notes(bundle)
-    for prefix in ("io.kubernetes.cri.", "io.kubernetes."):
+    for prefix in ("io.kubernetes.",) if bundle.runtime == "cri-o" else _PREFIXES:
         pod = notes.get(f"{prefix}sandbox-name") or notes.get(f"{prefix}pod.name")
         space = notes.get(f"{prefix}sandbox-namespace") or notes.get(f"{prefix}pod.namespace")
         own = notes.get(f"{prefix}container-name") or notes.get(f"{prefix}container.name")
         if pod:
             return "/".join(str(part) for part in (space, pod, own or "sandbox") if part)
     return str(notes.get("nerdctl/name") or bundle.id)
+
+
+def pod_of(inspect: Mapping[str, Any]) -> str:
+    """Return ``namespace/pod/container`` of one that cri-dockerd started; empty of any other.
+
+    It calls them ``k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`` (cri-dockerd, core/naming.go). An
+    image can have any label, but no label names a container: both must agree.
+    """
+    config = inspect.get("Config")
+    labels = config.get("Labels") if isinstance(config, dict) else None
+    if not isinstance(labels, dict):
+        return ""
+    space, pod, uid = (str(labels.get(f"io.kubernetes.pod.{each}") or "") for each in _OF_POD)
+    own = str(labels.get("io.kubernetes.container.name") or "POD")
+    name = str(inspect.get("Name") or "").removeprefix("/")
+    if not (space and pod and name.startswith(f"k8s_{own}_{pod}_{space}_{uid}_")):
+        return ""
+    return f"{space}/{pod}/{'sandbox' if own == 'POD' else own}"
 
 
 def _notes(bundle: Bundle) -> Mapping[str, Any]:
