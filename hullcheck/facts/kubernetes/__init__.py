@@ -15,8 +15,10 @@ from hullcheck.facts.kubernetes import (  # noqa: F401
     node_files,
     pki,
     places,
+    pod_volumes,
     programs,
     proxy_settings,
     rancher,
     requests,
+    static_pods,
 )
