@@ -16,9 +16,10 @@ from tests.unit.fake import host_with
 def node(*programs, **more):
     """Return a host where programs run: (path, words, more of its process)."""
     found = [
-        Fake(70 + at, name=path.rpartition("/")[2][:15], nested=False, ppid=1, **{"uid": 0} | more)
+        Fake(70 + at, nested=False, ppid=1,
+             **{"uid": 0, "name": path.rpartition("/")[2][:15]} | more)
         for at, (path, _, more) in enumerate(programs)
-    ]
+    ]  # fmt: skip
     everyone = [INIT, *found]
     replies = {
         STATUS.command: "".join(each.status() for each in everyone),
@@ -67,3 +68,12 @@ def test_several_in_one_are_not_passed_over():
     host = node(("/usr/local/bin/k3s", ("/usr/local/bin/k3s server",), {}))
     for name in ("api_server", "kubelet"):
         assert all(isinstance(each, Unseen) for each in get(host, name))
+
+
+def test_a_file_of_another_name():
+    loader = "/lib64/ld-linux-x86-64.so.2"
+    for path, words in ((loader, ("/usr/bin/kubelet", "--v=2")), ("/usr/local/bi", ("kubelet",))):
+        host = node((path, words, {"name": "kubelet"}))
+        assert [each.name for each in get(host, "kubelet")] == ["kubelet"]
+    with pytest.raises(NotApplicable):
+        get(node(("/usr/bin/vi", ("vi", "kubelet"), {"name": "vi"})), "kubelet")

@@ -62,6 +62,7 @@ FORMS = {
         f"/etc/a b.yaml:- name: {name}\n/etc/a b.yaml:  value: {secret}\n"
     ),
     "kubernetes flow in quotes": lambda name, secret: f'- {{name: {name}, value: "{secret}"}}\n',
+    "kubernetes name last": lambda name, secret: f"- value: {secret}\n  name: {name}\n",
     "kubernetes yaml": lambda name, secret: f"- name: {name}\n  value: {secret} x\n",
     "Dockerfile": lambda name, secret: f"FROM a\nENV {name} {secret} x\n",
     "toml": lambda name, secret: f'{name} = "{secret} x"\n',

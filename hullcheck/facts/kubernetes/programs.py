@@ -120,9 +120,10 @@ def kubernetes_programs(host: Host) -> list[Program]:
 
 
 def _name(process: Process) -> str:
-    """Return what the file of a process says that it is; as the kernel calls it, if it is hidden.
+    """Return what the file of a process says that it is. Where that is hidden, or no name of these
+    (a loader's, or one that was cut), as the kernel and its command line both call it.
 
-    :raises Gone: it has ended.
+    :raises Gone: it has ended. :raises Unknown: its command line cannot be seen either.
     """
     try:
         path = process.exe.removesuffix(" (deleted)")
@@ -130,9 +131,14 @@ def _name(process: Process) -> str:
         raise
     except (Unknown, CannotAnswer):
         path = ""
-    if path.startswith("/"):
-        return known_name(posixpath.basename(path))
-    return next((each for each in _KNOWN if each[:15] == process.name), "")
+    called = next((each for each in _KNOWN if each[:15] == process.name), "")
+    if not path.startswith("/"):
+        return called
+    name = known_name(posixpath.basename(path))
+    if name or not called:
+        return name
+    first = "".join(process.cmdline[:1]).partition(" ")[0]
+    return called if posixpath.basename(first) == called else ""
 
 
 def known_name(base: str) -> str:

@@ -1,8 +1,8 @@
 """Processes that look to the kernel as the components of Kubernetes do.
 
-Each runs a program of 129 bytes that only waits (pause(2)), from a file of the right name and with
-the right command line, so that ``/proc/PID/cmdline``, ``exe``, ``cwd``, the user and the sockets
-are real.
+Each runs a program of 163 bytes that only waits, but ends when it is asked for its version, from a
+file of the right name and with the right command line, so that ``/proc/PID/cmdline``, ``exe``,
+``cwd``, the user and the sockets are real.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from tests.live.hosts.overlay import OverlayHost
 
 __all__ = ["run_program"]
 
-WAITER = bytes.fromhex(
-    "7f454c4602010100000000000000000002003e000100000078004000000000004000000000000000"
-    "0000000000000000000000004000380001004000000000000100000005000000000000000000000000"
-    "004000000000000000400000000000810000000000000081000000000000000010000000000000"
-    "b8220000000f05ebf7"
+_CODE = bytes.fromhex(
+    "488b7424104885f6741848b82d2d76657273696f4839067509"  # if argv[1] begins with --versio
+    "31ffb83c0000000f05"  # exit(0)
+    "b8220000000f05ebf7"  # pause() over and over
 )
-"""An ELF of x86-64: ``mov $34, %eax; syscall`` over and over."""
+_SIZE = (120 + len(_CODE)).to_bytes(8, "little")
+WAITER = (
+    bytes.fromhex(
+        "7f454c4602010100000000000000000002003e000100000078004000000000004000000000000000"
+        "00000000000000000000000040003800010040000000000001000000050000000000000000000000"
+        "00004000000000000000400000000000"
+    )
+    + _SIZE * 2
+    + bytes.fromhex("0010000000000000")
+    + _CODE
+)
+"""An ELF of x86-64."""
 
 _STARTER = """
 import json, os, socket, sys
@@ -45,7 +55,6 @@ os.chdir(told["cwd"])
 if told["uid"]:
     os.setgid(told["uid"])
     os.setuid(told["uid"])
-print = None
 os.execv(told["path"], told["words"])
 """
 
