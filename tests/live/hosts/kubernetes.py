@@ -1,8 +1,8 @@
 """Processes that look to the kernel as the components of Kubernetes do.
 
-Each runs a program of 163 bytes that only waits, but ends when it is asked for its version, from a
-file of the right name and with the right command line, so that ``/proc/PID/cmdline``, ``exe``,
-``cwd``, the user and the sockets are real.
+Each runs a program of 178 bytes that only waits, but ends when it is asked for its version or its
+settings, from a file of the right name and with the right command line, so that
+``/proc/PID/cmdline``, ``exe``, ``cwd``, the user and the sockets are real.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from tests.live.hosts.overlay import OverlayHost
 __all__ = ["run_program"]
 
 _CODE = bytes.fromhex(
-    "488b7424104885f6741848b82d2d76657273696f4839067509"  # if argv[1] begins with --versio
+    "488b7424104885f67427"  # if there is an argv[1]
+    "48b82d2d76657273696f483906740f"  # and it begins with --versio
+    "48b8636f6e66696700644839067509"  # or is config, and argv[2] begins with d
     "31ffb83c0000000f05"  # exit(0)
     "b8220000000f05ebf7"  # pause() over and over
 )
