@@ -230,7 +230,9 @@ def test_whose_files_they_are():
         (Named(etcd, "key-file", "/pki/etcd/s.key"), Named(api, "client-ca-file", "/pki/ca.crt"),
          Named(api, "etcd-cafile", "/pki/etcd/ca.crt")), (), (),
     )  # fmt: skip
-    assert known.users("/pki/etcd/s.key") == {0, 994}
+    # RKE2's profile cis gives etcd the whole folder of its keys.
+    for path in ("/pki/etcd", "/pki/etcd/s.key", "/pki/etcd/peer.key"):
+        assert known.users(path) == {0, 994}
     # A user of etcd's is root for nobody else (vexxhost/magnum #28).
-    for path in ("/pki", "/pki/etcd", "/pki/ca.crt", "/pki/other.key"):
+    for path in ("/pki", "/pki/ca.crt", "/pki/other.key"):
         assert known.users(path) == {0}

@@ -172,8 +172,14 @@ def cluster_database(host: Host) -> list[NodeFile | Unseen]:
 def _stored(host: Host) -> Iterator[NodeFile | Unseen]:
     """Yield those of the usual places; an etcd that does not run leaves its data to its user."""
     places: Places = get(host, "kubernetes_places")
-    for entry in places.below(*DATABASES):
+    entries = list(places.below(*DATABASES))
+    bare = {each.path for each in entries if each.path.endswith("/server/db")} - {
+        each.path.rpartition("/")[0] for each in entries if each.regular
+    }
+    for entry in entries:
         base = entry.path.rpartition("/")[2]
+        if entry.path in bare:
+            continue
         if entry.path in DATABASES or (entry.regular and base.startswith(("state.db", "snapshot"))):
             files: Files = get(host, "files")
             file = files.get(entry.path)

@@ -99,11 +99,18 @@ class Pki:
         return next((each.reason for each in self.unseen if each.object.kind == "component"), "")
 
     def users(self, path: str) -> frozenset[int]:
-        """Return who may have a file or directory: root, and the users of the components that
-        name it; of a directory, the one user of all that name something in it."""
+        """Return who may have a file or directory: root, the users of the components that name
+        it, and the one user besides root whose components have their keys in that directory."""
         own = {_user(each) for each in self.named if each.path == path}
-        inside = {_user(each) for each in self.named if each.path.startswith(f"{path}/")}
-        return frozenset({0} | own | (inside if len(inside) == 1 else set()))
+        return frozenset({0} | own | self._keeper(path) | self._keeper(posixpath.dirname(path)))
+
+    def _keeper(self, folder: str) -> set[int]:
+        users = {
+            _user(each) for each in self.named
+            if each.flag.endswith(("key-file", "keyfile", "-key"))
+            and posixpath.dirname(each.path) == folder
+        }  # fmt: skip
+        return users - {0} if len(users - {0}) == 1 else set()
 
 
 def _user(named: Named) -> int:
@@ -205,9 +212,14 @@ def _files(host: Host) -> tuple[Pki, dict[str, Pem]]:
 
 @provide_each
 def pki_file(host: Host) -> list[NodeFile | Unseen]:
-    """Each file and directory. :raises NotApplicable: there is none."""
+    """Each file and directory, kubeconfigs in their usual places left out.
+
+    :raises NotApplicable: there is none.
+    """
     known: Pki = get(host, "pki")
-    found = [NodeFile(host, each, known.users(each)) for each in known.entries]
+    found = [
+        NodeFile(host, each, known.users(each)) for each in known.entries if each not in KUBECONFIGS
+    ]
     if not found and not known.unseen:
         raise NotApplicable(NONE)
     return [*found, *known.unseen]
@@ -340,7 +352,7 @@ def authority_key(host: Host) -> list[AuthorityKey | Unseen]:
         if each.key is None:
             found.append(Unseen(Object("file", path), str(each.certificates)))
         elif each.key and _stem(path) in signed and not path.startswith("/var/lib/"):
-            flags = (f"--{one.flag}" for one in known.named if one.path == path)
+            flags = (f"--{one.flag}" for one in known.named if _snap(one.path) == _snap(path))
             used = tuple(flag for flag in flags if flag.startswith("--cluster-signing-"))
             found.append(AuthorityKey(host, path, used, known.blind))
     if not found:
@@ -351,6 +363,11 @@ def authority_key(host: Host) -> list[AuthorityKey | Unseen]:
 def _authority(pem: Pem) -> bool:
     made = pem.certificates
     return not isinstance(made, Unknown) and any(each.authority for each in made)
+
+
+def _snap(path: str) -> str:
+    """Return a path by its snap's revision and by the link to the revision in use as one."""
+    return re.sub(r"^/var/snap/microk8s/(current|x?\d+)/", "/var/snap/microk8s/*/", path)
 
 
 def _stem(path: str) -> str:

@@ -209,6 +209,7 @@ def kubeadm_rotten(host: OverlayHost) -> None:
     lay(host, {"/var/lib/third/config.yaml": SOUND})
     run_program(host, "/usr/local/bin/kubelet", (
         "/usr/local/bin/kubelet", "--config=/var/lib/third/config.yaml",
+        "--pod-manifest-path=/etc/kubernetes/manifests",
     ))  # fmt: skip
     host.run("touch -d 2030-01-01 /var/lib/third/config.yaml")
     run_program(host, "/usr/local/bin/kube-proxy", (
