@@ -1,6 +1,6 @@
 """What kubelets of the recorded nodes have laid down for pods, and manifests of static pods.
 
-The kubelets are those of ``kube_kubelet``. There is no engine: no pod runs but in its folders.
+The kubelets are those of ``kube_kubelet``. There is no engine: pods are containers of runc.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterable
 
 from tests.live.hosts.overlay import OverlayHost
+from tests.live.hosts.pods import ALMIGHTY, run_pod
+from tests.live.hosts.runc import unpack
 
 PODS = "/var/lib/kubelet/pods"
 PROXY = "0f1e2d3c-0000-4000-8000-000000000001"
@@ -62,6 +64,8 @@ def manifest(host: OverlayHost, path: str, pod: object) -> None:
 def kubeadm_sound(host: OverlayHost) -> None:
     lay_pod(host, "kube-system_kube-proxy-7", PROXY, "kubernetes.io~secret/tls", ["tls.crt"])
     manifest(host, "/var/lib/kubelet/manifests.d/static.json", SOUND)
+    unpack(host)
+    run_pod(host, "shop", "web-1", "app")
 
 
 def kubeadm_rotten(host: OverlayHost) -> None:
@@ -70,3 +74,6 @@ def kubeadm_rotten(host: OverlayHost) -> None:
     lay_pod(host, "shop_web-1", SHOP, "kubernetes.io~secret/default-token-abcde", KEYS)
     host.run(f"chmod 755 /var/lib/kubelet {PODS} {PODS}/{SHOP} {PODS}/{SHOP}/volumes")
     manifest(host, "/srv/pods/agent", ROTTEN)
+    unpack(host)
+    run_pod(host, "default", "agent", "agent", capabilities=ALMIGHTY,
+            shared=("network", "pid", "ipc"), mounts=[("/", "/host")])  # fmt: skip
