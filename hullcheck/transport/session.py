@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from hullcheck.transport.consulted import Consulted, Consulting
 from hullcheck.transport.want import Answer, Evidence, Pending, Want
 
-__all__ = ["Consulted", "Session", "Wire"]
+__all__ = ["Session", "Wire"]
 
 Value = TypeVar("Value")
 ROUNDS = 30
@@ -39,34 +40,11 @@ class Wire(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Consulted:
-    """Which lines of the recording were looked at, and what trouble there was with them."""
-
-    lines: dict[int, str] = field(default_factory=dict)
-    _added: dict[int, dict[int, str]] = field(default_factory=dict)
-
-    def add(self, lines: dict[int, str]) -> None:
-        """Note more lines; a trouble that was seen once stays."""
-        if id(lines) in self._added:
-            return
-        # What was added is kept, so that its id stays its own.
-        self._added[id(lines)] = lines
-        mine = self.lines
-        for line, trouble in lines.items():
-            if trouble or line not in mine:
-                mine[line] = trouble
-
-    @property
-    def troubles(self) -> list[str]:
-        return [trouble for trouble in self.lines.values() if trouble]
-
-
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     value: Any
     error: Exception | None
-    lines: dict[int, str]
+    consulted: Consulted
 
 
 class Session:
@@ -181,23 +159,13 @@ class Session:
     def _answer(self, asked: Want) -> Answer:
         line = self._lines[asked.command]
         answer = Answer(asked, self.recording[line])
-        self._consult({line: answer.trouble})
+        if self._open:
+            self._open[-1].note(line, answer.trouble)
         return answer
 
-    def _consult(self, lines: dict[int, str]) -> None:
-        if lines and self._open:
-            self._open[-1].add(lines)
-
-    @contextmanager
-    def consulting(self) -> Iterator[Consulted]:
-        """Note every line of the recording that is looked at inside."""
-        consulted = Consulted()
-        self._open.append(consulted)
-        try:
-            yield consulted
-        finally:
-            self._open.pop()
-            self._consult(consulted.lines)
+    def consulting(self) -> Consulting:
+        """Note every line of the recording that is looked at inside a ``with``."""
+        return Consulting(self._open)
 
     def recall(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """Compute something once; later calls consult the same evidence and do no work.
@@ -220,9 +188,9 @@ class Session:
                     # It is kept, so that what an id in the key stands for stays alive.
                     self._stuck[key] = compute
                     raise
-            known = self._memory[key] = _Remembered(value, error, consulted.lines)
-        else:
-            self._consult(known.lines)
+            known = self._memory[key] = _Remembered(value, error, consulted)
+        elif self._open:
+            self._open[-1].add(known.consulted)
         if known.error is not None:
             raise known.error
         result: Value = known.value

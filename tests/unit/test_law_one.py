@@ -69,7 +69,7 @@ class Whole(Session):
         self.kept = facts, self._lines, self.recording
         self.resting: dict[int, list[Hashable]] = {}
         for key, remembered in facts.items():
-            for line in remembered.lines:
+            for line in remembered.consulted.lines:
                 self.resting.setdefault(line, []).append(key)
 
     def judged(self, controls: Iterable[Control]) -> dict[str, Verdict]:
