@@ -55,8 +55,9 @@ class Site:
 
     def input(self, name: str) -> Any:
         """Return the input of this name, or None."""
-        role = Role.declared(self.role) if self.role else None
-        return {"policy": self.policy, "role": role, "started": self.started}.get(name)
+        if name == "role":
+            return Role.declared(self.role) if self.role else None
+        return {"policy": self.policy, "started": self.started}.get(name)
 
 
 def gather(controls: Iterable[Control], host: Host, site: Site) -> None:

@@ -261,7 +261,10 @@ class Files:
         """Return some files, in their order, all asked for together."""
         session = session_of(self.host)
         return session.gather(
-            [partial(session.recall, ("file", path), partial(self._followed, path)) for path in paths]
+            [
+                partial(session.recall, ("file", path), partial(self._followed, path))
+                for path in paths
+            ]
         )
 
     def _followed(self, path: str) -> File:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 __all__ = ["Consulted", "Consulting"]
 
 
-@dataclass(slots=True, eq=False)
 class Consulted:
     """Which lines of the recording were looked at, and what trouble there was with them."""
 
-    _lines: int = 0
-    """Bit n stands for line n: a union of many lines is one operation."""
+    __slots__ = ("_lines", "_troubles")
 
-    _troubles: dict[int, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._lines = 0  # bit n stands for line n: a union of many lines is one operation
+        self._troubles: dict[int, str] = {}
 
     def note(self, line: int, trouble: str) -> None:
         """Note a line; a trouble that was seen once stays."""
