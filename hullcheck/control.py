@@ -34,6 +34,17 @@ Function = TypeVar("Function", bound=Callable[..., None])
 _UNSET: Any = object()
 ONE_OF, WITHOUT = "one of ", "none of "
 RELATIONS = ("at most", "at least", "one of", "nothing but", "to contain", "none of")
+_RELATIONS: tuple[tuple[str, Callable[[Any, Any], bool]], ...] = (
+    ("", lambda observed, wanted: bool(observed == wanted)),
+    ("at most ", lambda observed, wanted: bool(observed <= wanted)),
+    ("at least ", lambda observed, wanted: bool(observed >= wanted)),
+    (ONE_OF, lambda observed, wanted: observed in wanted),
+    ("nothing but ", lambda observed, wanted: set(observed) <= set(wanted)),
+    ("to contain ", lambda observed, wanted: wanted in observed),
+    (WITHOUT, lambda observed, wanted: not set(observed) & set(wanted)),
+)
+"""How a sentence tells a relation, and when it holds; in the order of :func:`expect`'s own."""
+
 SHOWN = 6
 """How many parts of a value a sentence tells; the finding has them all."""
 
@@ -180,20 +191,15 @@ def expect(
     :return: whether it holds.
     :raises AssertionError: it does not hold, and nothing collects (a plain pytest run).
     """
-    relations: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
-        "equals": (equals, lambda wanted: bool(observed == wanted), ""),
-        "at_most": (at_most, lambda wanted: bool(observed <= wanted), "at most "),
-        "at_least": (at_least, lambda wanted: bool(observed >= wanted), "at least "),
-        "one_of": (one_of, lambda wanted: observed in wanted, ONE_OF),
-        "within": (within, lambda wanted: set(observed) <= set(wanted), "nothing but "),
-        "contains": (contains, lambda wanted: wanted in observed, "to contain "),
-        "without": (without, lambda wanted: not set(observed) & set(wanted), WITHOUT),
-    }
-    given = [value for value in relations.values() if value[0] is not _UNSET]
+    wanted = (equals, at_most, at_least, one_of, within, contains, without)
+    given = [pair for pair in zip(wanted, _RELATIONS, strict=True) if pair[0] is not _UNSET]
     if len(given) != 1:
-        raise TypeError(f"expect({what!r}) needs exactly one of {', '.join(relations)}")
-    expected, holds, relation = given[0]
-    stated = Expectation(what, plain(expected), plain(observed), holds(expected), relation)
+        names = "equals, at_most, at_least, one_of, within, contains, without"
+        raise TypeError(f"expect({what!r}) needs exactly one of {names}")
+    expected, (relation, holds) = given[0]
+    stated = Expectation(
+        what, plain(expected), plain(observed), holds(observed, expected), relation
+    )
     collected = _collected.get()
     if collected is None:
         assert stated.holds, stated.sentence
@@ -202,15 +208,18 @@ def expect(
     return stated.holds
 
 
+_SCALARS, _SETS, _SEQUENCES = (bool, int, float, str), (set, frozenset), (list, tuple, range)
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON data: sets sorted, anything else unknown to JSON as text."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, _SCALARS):
         return str(value) if isinstance(value, str) else value
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, set | frozenset):
+    if isinstance(value, _SETS):
         return sorted((plain(item) for item in value), key=str)
-    if isinstance(value, list | tuple | range):
+    if isinstance(value, _SEQUENCES):
         return [plain(item) for item in value]
     return str(value)
 

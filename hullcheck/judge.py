@@ -30,8 +30,8 @@ from hullcheck.facts.kubernetes.requests import is_of_cluster
 from hullcheck.facts.role import Role
 from hullcheck.inventory.policy import Policy
 from hullcheck.transport.backend import session_of
+from hullcheck.transport.consulted import Consulted
 from hullcheck.transport.kubernetes_api import VERSION
-from hullcheck.transport.session import Consulted
 from hullcheck.transport.want import CannotAnswer, Pending
 from hullcheck.verdict import Finding, Object, Status, Verdict, sentence, worst
 
@@ -55,8 +55,9 @@ class Site:
 
     def input(self, name: str) -> Any:
         """Return the input of this name, or None."""
-        role = Role.declared(self.role) if self.role else None
-        return {"policy": self.policy, "role": role, "started": self.started}.get(name)
+        if name == "role":
+            return Role.declared(self.role) if self.role else None
+        return {"policy": self.policy, "started": self.started}.get(name)
 
 
 def gather(controls: Iterable[Control], host: Host, site: Site) -> None:
@@ -82,7 +83,7 @@ def judge(control: Control, host: Host, site: Site) -> Verdict:
     status = worst(finding.status for finding in findings)
     return Verdict(
         site.name, control.id, status, _reason(status, findings), tuple(findings),
-        tuple(sorted(consulted.lines)),
+        consulted.lines,
     )  # fmt: skip
 
 
@@ -147,7 +148,9 @@ def _case(
             control.function(**inputs)
         except Exception as error:
             raised = error
-    consulted = Consulted({**common.lines, **own.lines})
+    consulted = Consulted()
+    consulted.add(common)
+    consulted.add(own)
     return _lawful(_finding(about, stated, raised), consulted)
 
 
@@ -210,7 +213,7 @@ def _lawful(finding: Finding, consulted: Consulted) -> Finding:
 
     Nor may a probe without an answer excuse a host, or leave a person without the facts.
     """
-    if not consulted.lines and finding.status is not Status.ERROR:
+    if consulted.nothing and finding.status is not Status.ERROR:
         why = "the control consulted no evidence"
         return _replaced(finding, Status.ERROR, why)
     if consulted.troubles and finding.status in NEED_ANSWERS:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 __all__ = [
@@ -32,18 +33,14 @@ class Status(StrEnum):
     PASS = "pass"
     NOT_APPLICABLE = "not-applicable"
 
-    @property
-    def rank(self) -> int:
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
         """0 for the worst status; higher is better."""
-        return _RANK[self]
-
-
-_RANK = {status: rank for rank, status in enumerate(Status)}
 
 
 def worst(statuses: Iterable[Status]) -> Status:
     """Return the worst of some statuses; of none, not-applicable."""
-    return min(statuses, key=lambda status: status.rank, default=Status.NOT_APPLICABLE)
+    return min(statuses, key=attrgetter("rank"), default=Status.NOT_APPLICABLE)
 
 
 def totals(statuses: Iterable[Status]) -> dict[str, int]:

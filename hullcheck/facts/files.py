@@ -7,6 +7,7 @@ import posixpath
 import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import overload
 
 from testinfra.host import Host
@@ -258,17 +259,22 @@ class Files:
 
     def all(self, paths: Iterable[str]) -> list[File]:
         """Return some files, in their order, all asked for together."""
-        wanted = list(paths)
+        session = session_of(self.host)
+        return session.gather(
+            [
+                partial(session.recall, ("file", path), partial(self._followed, path))
+                for path in paths
+            ]
+        )
+
+    def _followed(self, path: str) -> File:
         known: dict[Want, Answer] = {}
-        needs = list(dict.fromkeys(each for path in wanted for each in _first_wants(path)))
-        while needs:
-            known.update(zip(needs, session_of(self.host).ask(*needs), strict=True))
-            ways = [follow(path, known) for path in wanted]
-            needs = list(dict.fromkeys(each for way in ways for each in way.needs))
-        return [
-            _file(self.host, path, follow(path, known), known.get(stat_want(path)))
-            for path in wanted
-        ]
+        way = Way(needs=list(_first_wants(path)))
+        while way.needs:
+            answers = session_of(self.host).ask(*way.needs)
+            known.update(zip(way.needs, answers, strict=True))
+            way = follow(path, known)
+        return _file(self.host, path, way, known.get(stat_want(path)))
 
     def foresee(self, paths: Iterable[str]) -> None:
         """Let the first questions about some paths travel with the next round."""

@@ -97,16 +97,19 @@ class Way:
     needs: list[Want] = field(default_factory=list)
 
 
+@functools.lru_cache(maxsize=20_000)
 def lstat_want(path: str) -> Want:
     """Return a want for the status of a path, a link not followed. Exit 1 is explained."""
     return want("stat -c %s -- %s", FORMAT, path, meaning=(0, 1))
 
 
+@functools.lru_cache(maxsize=20_000)
 def stat_want(path: str) -> Want:
     """Return a want for the status of what a path leads to. Exit 1 is explained by stderr."""
     return want("stat -L -c %s -- %s", FORMAT, path, meaning=(0, 1))
 
 
+@functools.lru_cache(maxsize=20_000)
 def readlink_want(path: str) -> Want:
     """Return a want for what a symbolic link says."""
     return want("readlink -n -- %s", path, meaning=(0, 1))

@@ -114,6 +114,8 @@ def answer(verdict: Verdict, attestations: Iterable[Attestation], today: date) -
     if verdict.status is not Status.MANUAL:
         return verdict
     meant = [each for each in attestations if covers(each, verdict)]
+    if not meant:
+        return verdict
     live = [each for each in meant if each.live(today)]
     used: list[Attestation] = []
     findings = [_answered(finding, live, verdict, used) for finding in verdict.findings]

@@ -145,6 +145,8 @@ def apply(verdict: Verdict, waivers: Iterable[Waiver], today: date) -> Verdict:
     if verdict.status is not Status.FAIL:
         return verdict
     meant = [each for each in waivers if fnmatchcase(verdict.control, each.control)]
+    if not meant:
+        return verdict
     live = sorted((each for each in meant if each.expires >= today), key=lambda each: each.expires)
     findings, used = [], []
     for finding in verdict.findings:

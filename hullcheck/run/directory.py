@@ -42,6 +42,8 @@ FEW = 20
 SELDOM = 20
 """Beyond a few hosts, ``run.json`` is written at most a twentieth of the time."""
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def new_id(started: datetime) -> str:
     """Return a run id that sorts by time: 20261123T163005Z-3fa9."""
@@ -152,7 +154,7 @@ def pack(
     record: HostRecord, verdicts: Iterable[Verdict], evidence: Iterable[Evidence]
 ) -> PackedHost:
     """Return a host's outcome as it is written."""
-    lines = "".join(json.dumps(_document(each), ensure_ascii=False) + "\n" for each in verdicts)
+    lines = "".join(_encoded(_document(each)) + "\n" for each in verdicts)
     recording = dumps(evidence) if record.recording else b""
     return PackedHost(record, lines.encode("utf-8", "backslashreplace"), recording)
 

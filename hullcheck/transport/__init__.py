@@ -1,7 +1,8 @@
 """Reaching a host, asking it many things at once, and keeping what it answered."""
 
 from hullcheck.transport.backend import Backend, host_of, session_of
-from hullcheck.transport.session import Consulted, Session, Wire
+from hullcheck.transport.consulted import Consulted
+from hullcheck.transport.session import Session, Wire
 from hullcheck.transport.want import (
     Answer,
     CannotAnswer,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from hullcheck.transport.consulted import Consulted, Consulting
 from hullcheck.transport.want import Answer, Evidence, Pending, Want
 
-__all__ = ["Consulted", "Session", "Wire"]
+__all__ = ["Session", "Wire"]
 
 Value = TypeVar("Value")
 ROUNDS = 30
@@ -39,34 +40,24 @@ class Wire(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Consulted:
-    """Which lines of the recording were looked at, and what trouble there was with them."""
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a question."""
 
-    lines: dict[int, str] = field(default_factory=dict)
-    _added: dict[int, dict[int, str]] = field(default_factory=dict)
+    value: Any
+    error: Exception | None = None
 
-    def add(self, lines: dict[int, str]) -> None:
-        """Note more lines; a trouble that was seen once stays."""
-        if id(lines) in self._added:
-            return
-        # What was added is kept, so that its id stays its own.
-        self._added[id(lines)] = lines
-        mine = self.lines
-        for line, trouble in lines.items():
-            if trouble or line not in mine:
-                mine[line] = trouble
-
-    @property
-    def troubles(self) -> list[str]:
-        return [trouble for trouble in self.lines.values() if trouble]
+    def get(self) -> Any:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    value: Any
-    error: Exception | None
-    lines: dict[int, str]
+    outcome: _Outcome
+    consulted: Consulted
 
 
 class Session:
@@ -130,28 +121,33 @@ class Session:
             self._noted.update((each.command, each) for each in missing)
 
     def gather(self, questions: Sequence[Callable[[], Value]]) -> list[Value]:
-        """Bring what some questions consult, in as few rounds as they allow; return the answers.
+        """Return the answers to some questions, in as few rounds as they allow.
 
         Each is tried against what is known; what it would ask is noted, all that was noted is
-        asked together, and what was set aside is tried again.
+        asked together, and what was set aside is tried again. Within a question that is being
+        tried itself, the rounds are those around it.
 
+        :raises Pending: within such a question, and an answer is not known yet.
         :raises Unreachable: the host cannot be reached.
         """
-        answers: dict[int, Value] = {}
-        self.gathering = True
+        outcomes: dict[int, _Outcome] = {}
+        within, self.gathering = self.gathering, True
         try:
             for _ in range(ROUNDS):
                 for number, question in enumerate(questions):
-                    if number not in answers:
+                    if number not in outcomes:
                         with suppress(Pending):
-                            answers[number] = question()
-                if not self._fetch():
+                            outcomes[number] = _outcome(question)
+                if within or not self._fetch():
                     break
         finally:
-            self.gathering = False
-            self._stuck.clear()
+            self.gathering = within
+            if not within:
+                self._stuck.clear()
+        if within and len(outcomes) < len(questions):
+            raise Pending
         return [
-            answers[number] if number in answers else question()
+            outcomes[number].get() if number in outcomes else question()
             for number, question in enumerate(questions)
         ]
 
@@ -168,8 +164,7 @@ class Session:
         unique = list({each.command: each for each in wants}.values())
         for evidence in self.wire.perform(unique):
             self._lines[evidence.command] = len(self.recording)
-            kept = self._redact(self._bounded(evidence))
-            self.recording.append(replace(kept, round=self.rounds))
+            self.recording.append(self._redact(self._bounded(evidence).in_round(self.rounds)))
 
     def _bounded(self, evidence: Evidence) -> Evidence:
         self._held += len(evidence.stdout) + len(evidence.stderr)
@@ -181,23 +176,13 @@ class Session:
     def _answer(self, asked: Want) -> Answer:
         line = self._lines[asked.command]
         answer = Answer(asked, self.recording[line])
-        self._consult({line: answer.trouble})
+        if self._open:
+            self._open[-1].note(line, answer.trouble)
         return answer
 
-    def _consult(self, lines: dict[int, str]) -> None:
-        if lines and self._open:
-            self._open[-1].add(lines)
-
-    @contextmanager
-    def consulting(self) -> Iterator[Consulted]:
-        """Note every line of the recording that is looked at inside."""
-        consulted = Consulted()
-        self._open.append(consulted)
-        try:
-            yield consulted
-        finally:
-            self._open.pop()
-            self._consult(consulted.lines)
+    def consulting(self) -> Consulting:
+        """Note every line of the recording that is looked at inside a ``with``."""
+        return Consulting(self._open)
 
     def recall(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """Compute something once; later calls consult the same evidence and do no work.
@@ -211,21 +196,16 @@ class Session:
             if self.gathering and key in self._stuck:
                 raise Pending
             with self.consulting() as consulted:
-                value, error = None, None
                 try:
-                    value = compute()
-                except Exception as raised:
-                    error = raised
+                    outcome = _outcome(compute)
                 except Pending:
                     # It is kept, so that what an id in the key stands for stays alive.
                     self._stuck[key] = compute
                     raise
-            known = self._memory[key] = _Remembered(value, error, consulted.lines)
-        else:
-            self._consult(known.lines)
-        if known.error is not None:
-            raise known.error
-        result: Value = known.value
+            known = self._memory[key] = _Remembered(outcome, consulted)
+        elif self._open:
+            self._open[-1].add(known.consulted)
+        result: Value = known.outcome.get()
         return result
 
     def forget(self) -> None:
@@ -235,3 +215,11 @@ class Session:
     def close(self) -> None:
         """End the connection; what is known stays known."""
         self.wire.close()
+
+
+def _outcome(question: Callable[[], object]) -> _Outcome:
+    """Return what came of a question. :raises Pending: it waits for an answer."""
+    try:
+        return _Outcome(question())
+    except Exception as error:
+        return _Outcome(None, error)

@@ -52,6 +52,9 @@ class Want:
     meaning: frozenset[int] | None = frozenset({0})
     seconds: float = SECONDS
 
+    def __hash__(self) -> int:
+        return hash(self.command)
+
 
 @functools.lru_cache(maxsize=20_000)
 def want(
@@ -88,17 +91,29 @@ class Evidence:
     round: int = 0
     trouble: str = ""
 
+    def in_round(self, number: int) -> Evidence:
+        """Return it as the evidence of a round."""
+        return Evidence(
+            self.command, self.exit, self.stdout, self.stderr, self.started, self.seconds, number,
+            self.trouble,
+        )  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class Answer:
-    """Evidence in the light of what was asked."""
+    """Evidence in the light of what was asked.
+
+    :param trouble: why this is no answer, in one sentence without a full stop; empty if it is one.
+    """
 
     want: Want
     evidence: Evidence
+    trouble: str = field(init=False)
 
-    @property
-    def trouble(self) -> str:
-        """Why this is no answer, in one sentence without a full stop; empty if it is one."""
+    def __post_init__(self) -> None:
+        self.trouble = self._why_not()
+
+    def _why_not(self) -> str:
         evidence, meaning = self.evidence, self.want.meaning
         if evidence.trouble:
             return f"{_short(evidence.command)}: {evidence.trouble}"

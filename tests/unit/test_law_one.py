@@ -28,6 +28,7 @@ from tests.recordings.make_populated import POLICY
 
 RECORDING = Path(__file__).parents[1] / "recordings/populated.jsonl.gz"
 CLEAN = (Status.PASS, Status.NOT_APPLICABLE)
+KEPT = ("provider", "fact", "file")
 GARBAGE = b'\xff\x00\x1b[2J{"a":[null,1e999]}\n%s 18446744073709551616 : - \xe2\x80\xae\n'
 
 SPOILT: dict[str, Callable[[Evidence], Evidence]] = {
@@ -65,11 +66,11 @@ class Whole(Session):
         """Judge all controls, and keep what was made of the evidence."""
         self.verdicts = self.judged(all_controls().values())
         # What else is remembered may rest on an answer that was asked for before.
-        facts = {key: each for key, each in self._memory.items() if key[0] in ("provider", "fact")}
+        facts = {key: each for key, each in self._memory.items() if key[0] in KEPT}
         self.kept = facts, self._lines, self.recording
         self.resting: dict[int, list[Hashable]] = {}
         for key, remembered in facts.items():
-            for line in remembered.lines:
+            for line in remembered.consulted.lines:
                 self.resting.setdefault(line, []).append(key)
 
     def judged(self, controls: Iterable[Control]) -> dict[str, Verdict]:
