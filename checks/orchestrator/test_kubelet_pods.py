@@ -55,6 +55,7 @@ def test_kubelet_hostname(kubelet_settings: KubeletSettings) -> None:
     name it writes that one's, and logs name the wrong machine."""
     name = kubelet_settings.kubelet.flags.last("hostname-override")
     if not name:
+        expect("its own", equals="its own", what="its name")
         return
     answer = session_of(kubelet_settings.host).ask(read("/proc/sys/kernel/hostname"))[0]
     own = answer.text.strip().lower()

@@ -12,6 +12,7 @@ from hullcheck.facts.conf_files import conf_want
 from hullcheck.facts.kubernetes.static_pods import pods_in
 from hullcheck.inventory.policy import Policy
 from hullcheck.judge import Site, judge
+from tests.unit.kubelet_fake import kubelet_host
 from tests.unit.test_kubernetes_components import node
 
 FOLDER = "/etc/kubernetes/manifests"
@@ -172,13 +173,9 @@ def test_law_one(control):
 
 def test_a_path_in_a_file_begins_where_the_file_lies():
     config, folder = "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/own"
-    said = f"= 0 600 9 {config}\n{config}:staticPodPath: own\n= end\n"
     bad = f"= 0 600 9 {folder}/a\n{folder}/a:{pod({'hostPID': True})}\n= end\n"
-    answers = {
-        conf_want([config], sorted({"*.conf", "config.yaml"}), depth=9).command: said,
-        conf_want([folder], ["[!.]*", "own"]).command: bad,
-    }
-    host = node(("/usr/bin/kubelet", ("kubelet", f"--config={config}"), {}), **answers)
+    asked = conf_want([folder], ["[!.]*", "own"]).command
+    host = kubelet_host(f"--config={config}", files={config: "staticPodPath: own"}, **{asked: bad})
     judged = judge(all_controls()["orchestrator.static-pod-rights"], host, Site())
     assert str(judged.status) == "fail"
 

@@ -61,19 +61,10 @@ def manifest_directories(host: Host) -> list[str]:
     for each in kubelets:
         if isinstance(each, Unseen):
             raise Unknown(each.reason)
-        path = _static_path(each)
+        path = each.path("staticPodPath")
         if path:
             found.append(path_on_host(each.kubelet.program, path))
     return list(dict.fromkeys(found))
-
-
-def _static_path(settings: KubeletSettings) -> str:
-    told = settings.get("staticPodPath")
-    path = str(told.value or "")
-    if path and not path.startswith("/") and told.source.startswith("/"):
-        root = settings.kubelet.program.root or ""
-        return posixpath.join(posixpath.dirname(told.source.removeprefix(root)), path)
-    return path
 
 
 def components_in(content: str, name: str) -> set[str]:

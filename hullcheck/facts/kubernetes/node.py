@@ -204,7 +204,7 @@ def _of_image(component: Component) -> int:
     """
     kubelets: list[KubeletSettings | Unseen] = get(component.host, "kubelet_settings")
     for each in kubelets:
-        folder = "" if isinstance(each, Unseen) else str(each.get("staticPodPath").value or "")
+        folder = "" if isinstance(each, Unseen) else each.path("staticPodPath")
         if isinstance(each, Unseen) or not folder:
             continue
         path = posixpath.join(folder, f"{component.name}.yaml")

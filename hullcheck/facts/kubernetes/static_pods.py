@@ -117,17 +117,10 @@ def pods_in(content: str, path: str) -> list[StaticPod]:
 
 
 def _of(settings: KubeletSettings) -> Iterator[StaticPod | Unseen]:
-    setting = settings.get("staticPodPath")
-    told = str(setting.value or "")
-    if not told:
+    path = settings.path("staticPodPath")
+    if not path:
         return
-    if setting.source.startswith("/"):
-        # A file's own paths begin where it lies (kubeletconfig/util/files, resolveRelativePaths).
-        place = posixpath.normpath(posixpath.join(posixpath.dirname(setting.source), told))
-        root = settings.kubelet.program.root or ""
-        place = place if not told.startswith("/") else root + place
-    else:
-        place = settings.kubelet.program.seen(told)
+    place = settings.kubelet.program.seen(path)
     asked = conf_want([place], ["[!.]*", posixpath.basename(place)])
     found = conf_files(settings.host, asked)
     found.need(f"{place}/x")
