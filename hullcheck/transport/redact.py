@@ -50,13 +50,6 @@ _PATTERNS = (
     (b"bearer", re.compile(
         rb"(?i)(?P<kept>\bbearer[ \t]{1,8})(?P<secret>(?=[^\s\"'\\]{0,64}\d)[\w+/.=~-]{16,}+)"
     )),
-    # A variable of a manifest whose name comes after its value.
-    (b"value:", re.compile(
-        rb"(?i)(?P<kept>\bvalue:[ \t]{1,8}[\"']?)(?P<secret>(?!\[redacted:)"
-        rb"(?!(?:true|false|/[\w./-]{0,256})[\"']?\s)[^\n\"']{1,1024}+)"
-        rb"(?=[\"']?[ \t\r]{0,8}\n(?:/[^\n:]{0,256}:)?[ \t]{1,64}name:[ \t]{1,8}[\"']?[\w.-]{0,64}?"
-        rb"(?:pass|pwd|secret|token|cred|auth|key))"
-    )),
 )  # fmt: skip
 """What secrets stand in, and the small letters without which a pattern fits nothing."""
 

@@ -34,6 +34,14 @@ _HASHES = re.compile(
     rb"\$[./A-Za-z0-9$=,+-]{8,}+|\{S?SHA(?:256|512)?\}[A-Za-z0-9+/=]{20,}+)"
 )
 
+_NAMED_LATER = re.compile(
+    rb"(?i)(?P<kept>\bvalue:[ \t]{1,8}[\"']?)(?P<secret>(?!\[redacted:)"
+    rb"(?!(?:true|false|/[\w./-]{0,256})[\"']?\s)[^\n\"']{1,1024}+)"
+    rb"(?=[\"']?[ \t\r]{0,8}\n(?:/[^\n:]{0,256}:)?[ \t]{1,64}name:[ \t]{1,8}[\"']?[\w.-]{0,64}?"
+    rb"(?:pass|pwd|secret|token|cred|auth|key))"
+)
+"""A variable of a manifest whose name comes after its value."""
+
 SHAPES = (
     ((
         b"akia", b"asia", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"glpat-",
@@ -45,5 +53,6 @@ SHAPES = (
     ), _TOKENS),
     ((b"accountkey=", b"sharedaccess", b"sig="), _KEYED),
     ((b"$", b"{s"), _HASHES),
+    ((b"value:",), _NAMED_LATER),
 )  # fmt: skip
 """Patterns, each after the small letters without which it fits nothing."""

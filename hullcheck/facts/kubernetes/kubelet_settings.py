@@ -12,25 +12,28 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from testinfra.host import Host
 
-from hullcheck.control import Unknown
+from hullcheck.control import NotApplicable, Unknown
 from hullcheck.facts.conf_files import ConfFiles, conf_files, conf_want
 from hullcheck.facts.files import Files
 from hullcheck.facts.foreign_yaml import at, documents, items, keys, text
 from hullcheck.facts.kubernetes.components import Component
 from hullcheck.facts.kubernetes.flags import truth
 from hullcheck.facts.kubernetes.kubelet_fields import FIELDS, Field, Value
-from hullcheck.facts.registry import Unseen, fact, get, provide_each
+from hullcheck.facts.registry import Thing, Unseen, fact, get, provide_each
 from hullcheck.facts.toml_daemon import SLACK
 from hullcheck.inventory.document import Node
+from hullcheck.transport import CannotAnswer, Pending
 from hullcheck.verdict import Object
 
-__all__ = ["KubeletSettings", "Setting", "kubelet_settings"]
+__all__ = ["KubeletSettings", "Setting", "kubelet_settings", "of_each_kubelet"]
 
+One = TypeVar("One", bound=Thing)
 DEFAULT = "the default"
 SETTING_UP = 300.0
 """Seconds in which k3s, once started, writes the drop-ins of the kubelet that it is itself."""
@@ -235,3 +238,31 @@ def kubelet_settings(host: Host) -> Iterator[KubeletSettings | Unseen]:
     found: list[Component | Unseen] = get(host, "kubelet")
     for each in found:
         yield each if isinstance(each, Unseen) else KubeletSettings(host, each)
+
+
+def of_each_kubelet(
+    host: Host, things: Callable[[KubeletSettings], Iterable[One | Unseen]], nothing: str
+) -> list[One | Unseen]:
+    """Return the things of every kubelet; a kubelet whose things cannot be seen is Unseen.
+
+    :param nothing: the reason why there are none.
+    :raises NotApplicable: there are none.
+    """
+    found: dict[Object, One | Unseen] = {}
+    pending = False
+    kubelets: list[KubeletSettings | Unseen] = get(host, "kubelet_settings")
+    for each in kubelets:
+        if isinstance(each, Unseen):
+            found[each.object] = each
+            continue
+        try:
+            found |= {one.object: one for one in things(each)}
+        except Pending:
+            pending = True
+        except (Unknown, CannotAnswer) as reason:
+            found[each.object] = Unseen(each.object, str(reason))
+    if pending:
+        raise Pending
+    if not found:
+        raise NotApplicable(nothing)
+    return list(found.values())

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from testinfra.host import Host
 
-from hullcheck.control import NotApplicable, Unknown
+from hullcheck.control import Unknown
 from hullcheck.facts.files import Files
-from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings
+from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings, of_each_kubelet
 from hullcheck.facts.registry import Unseen, get, provide_each
 from hullcheck.facts.tree_sweep import BYTES, SECONDS, Entry, swept
 from hullcheck.transport import CannotAnswer, Pending, Want, session_of, want
@@ -169,21 +169,4 @@ def _of(settings: KubeletSettings) -> list[PodVolumes]:
 @provide_each
 def pod_volumes(host: Host) -> list[PodVolumes | Unseen]:
     """Each pod that was given tokens or secrets. :raises NotApplicable: none was."""
-    kubelets: list[KubeletSettings | Unseen] = get(host, "kubelet_settings")
-    found: dict[Object, PodVolumes | Unseen] = {}
-    pending = False
-    for each in kubelets:
-        if isinstance(each, Unseen):
-            found[each.object] = each
-            continue
-        try:
-            found |= {pod.object: pod for pod in _of(each)}
-        except Pending:
-            pending = True
-        except (Unknown, CannotAnswer) as reason:
-            found[each.object] = Unseen(each.object, str(reason))
-    if pending:
-        raise Pending
-    if not found:
-        raise NotApplicable("no pod here was given a token or a secret")
-    return list(found.values())
+    return of_each_kubelet(host, _of, "no pod here was given a token or a secret")

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from testinfra.host import Host
 
-from hullcheck.control import NotApplicable, Unknown
+from hullcheck.control import Unknown
 from hullcheck.facts.conf_files import conf_files, conf_want
 from hullcheck.facts.foreign_yaml import at, documents, items, text
-from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings
+from hullcheck.facts.kubernetes.kubelet_settings import KubeletSettings, of_each_kubelet
 from hullcheck.facts.kubernetes.programs import SINGLE
-from hullcheck.facts.registry import Unseen, get, provide_each
+from hullcheck.facts.registry import Unseen, provide_each
 from hullcheck.inventory.document import Node
-from hullcheck.transport import CannotAnswer, Pending
+from hullcheck.transport import CannotAnswer
 from hullcheck.verdict import Object
 
 __all__ = ["HostPath", "StaticPod", "pods_in", "static_pod", "true"]
@@ -134,21 +134,4 @@ def _of(settings: KubeletSettings) -> Iterator[StaticPod | Unseen]:
 @provide_each
 def static_pod(host: Host) -> list[StaticPod | Unseen]:
     """Each pod in the manifests of each kubelet. :raises NotApplicable: there is none."""
-    kubelets: list[KubeletSettings | Unseen] = get(host, "kubelet_settings")
-    found: dict[Object, StaticPod | Unseen] = {}
-    pending = False
-    for each in kubelets:
-        if isinstance(each, Unseen):
-            found[each.object] = each
-            continue
-        try:
-            found |= {pod.object: pod for pod in _of(each)}
-        except Pending:
-            pending = True
-        except (Unknown, CannotAnswer) as reason:
-            found[each.object] = Unseen(each.object, str(reason))
-    if pending:
-        raise Pending
-    if not found:
-        raise NotApplicable("no kubelet here has static pods")
-    return list(found.values())
+    return of_each_kubelet(host, _of, "no kubelet here has static pods")
