@@ -26,7 +26,7 @@ test: $(VENV)/.dev
 	@tests/prepare
 	@$(BIN)/pytest tests/unit -n auto $(ARGS)
 	@$(BIN)/pytest $(ALONE) $(ARGS) || [ $$? = 5 ]
-	@$(BIN)/pytest tests/live -n 2 --dist loadfile --ignore=$(ALONE) $(ARGS)
+	@$(BIN)/pytest tests/live -n 3 --dist loadfile --no-loadscope-reorder --ignore=$(ALONE) $(ARGS)
 
 bench: $(VENV)/.dev
 	@tests/prepare

@@ -16,6 +16,9 @@ from hullcheck.run.options import UsageError
 
 __all__ = ["AT_ONCE", "Crew", "crew_of"]
 
+PATIENCE = 10.0
+"""Seconds in which a scheduler must answer."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -63,7 +66,7 @@ def _dask(address: str, concurrency: int | None) -> Crew:
     except ModuleNotFoundError as error:
         raise UsageError("--scheduler needs Dask: pip install 'hullcheck[cluster]'") from error
     try:
-        client = distributed.Client(address, timeout=10)
+        client = distributed.Client(address, timeout=PATIENCE)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"--scheduler {address}: there is no scheduler: {error}") from error
     threads = sum(client.nthreads().values())

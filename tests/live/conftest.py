@@ -24,6 +24,17 @@ def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
         spec.python = shlex.join([str(Path(__file__).with_name("apart")), sys.executable])
 
 
+LONGEST = ("audit", "backends", "zoo", "fleet", "host_benchmark", "runtime", "least_privilege",
+           "engine", "images", "packages", "network", "nightly")  # fmt: skip
+"""Modules that take long, the longest first: what starts last is what all others wait for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest modules start first; xdist would go by how many tests each has."""
+    order = {f"test_{name}": at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda each: order.get(each.path.stem, len(order)))
+
+
 @pytest.fixture(scope="session")
 def overlay_host() -> Iterator[OverlayHost]:
     """A host with sshd and no engine running. Leave it as you found it."""

@@ -255,6 +255,7 @@ def test_wrong_usage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hullcheck.run.executors.PATIENCE", 0.5)
     assert main(["audit", *argv]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
