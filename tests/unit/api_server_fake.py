@@ -8,12 +8,11 @@ from typing import Any
 from testinfra.host import Host
 
 from hullcheck.control import control_of
-from hullcheck.facts.files import File
 from hullcheck.facts.kubernetes.api_files import END, _read
-from hullcheck.facts.way import Status
 from hullcheck.judge import Site, judge
 from hullcheck.transport import session_of
 from hullcheck.verdict import Verdict
+from tests.unit.kubelet_fake import Files
 from tests.unit.test_kubernetes_components import node
 
 PATH = "/usr/local/bin/kube-apiserver"
@@ -26,26 +25,6 @@ clusters:
 contexts: [{{name: one, context: {{cluster: used, user: u}}}}]
 current-context: one
 """
-
-
-class Files:
-    """Files that are there, some of them changed after everything had started."""
-
-    def __init__(self, host: Host, present: Iterable[str], changed: Iterable[str]) -> None:
-        self.host, self.present, self.changed = host, set(present), set(changed)
-
-    def get(self, path: str) -> File:
-        if path not in self.present:
-            return File(self.host, path, "absent", f"no such file: {path}", None)
-        time = 1000.0 if path in self.changed else 0.0
-        status = Status(path, "file", 0o600, 0, 0, "root", "root", 9, time, 1, 2, 1)
-        return File(self.host, path, "present", "", status)
-
-    def all(self, paths: Iterable[str]) -> list[File]:
-        return [self.get(each) for each in paths]
-
-    def foresee(self, paths: Iterable[str]) -> None:
-        pass
 
 
 def _ended(text: Any) -> Any:
