@@ -13,8 +13,8 @@ from hullcheck.facts.texts import lines_of
 from hullcheck.transport.backend import session_of
 from hullcheck.transport.want import Answer, CannotAnswer, Want, want
 
-__all__ = ["CGROUP", "GONE", "NAMESPACES", "SPACES", "STATUS", "TIMES", "Swept", "fields_of",
-           "started", "swept"]  # fmt: skip
+__all__ = ["CGROUP", "GONE", "NAMESPACES", "SPACES", "STATUS", "TIMES", "Swept", "argument_bytes",
+           "fields_of", "started", "swept"]  # fmt: skip
 
 Spaces = dict[str, tuple[int, int]]
 
@@ -46,6 +46,7 @@ _ENDED = re.compile(r"/task/\[0-9\]\*/[a-z/_]+['\"]?: No such (?:file or directo
 
 GONE = ("No such file or directory", "No such process")
 _STATE_TO_START = 19
+_STATE_TO_ARGUMENTS = 45
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,15 @@ def fields_of(lines: list[str]) -> dict[str, str]:
 def started(lines: list[str]) -> int:
     """Return the start time of a process in ticks since boot, from its ``stat``."""
     return int(_fields(lines)[_STATE_TO_START])
+
+
+def argument_bytes(lines: list[str]) -> int:
+    """Return how long the arguments of a process are, from its ``stat``: ``arg_end`` less
+    ``arg_start`` (proc(5)); 0 where the kernel does not show it."""
+    places = _fields(lines)[_STATE_TO_ARGUMENTS : _STATE_TO_ARGUMENTS + 2]
+    if len(places) < 2 or not all(each.isdecimal() for each in places):
+        return 0
+    return int(places[1]) - int(places[0])
 
 
 def _fields(lines: list[str]) -> list[str]:

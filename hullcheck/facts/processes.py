@@ -16,12 +16,14 @@ from hullcheck.facts.process_sweeps import (
     SPACES,
     STATUS,
     TIMES,
+    argument_bytes,
     fields_of,
     started,
     swept,
 )
 from hullcheck.facts.registry import fact, provide
 from hullcheck.transport.backend import session_of
+from hullcheck.transport.redact import PLACEHOLDER
 from hullcheck.transport.want import Want, read, want
 
 __all__ = ["CGROUP", "SPACES", "STATUS", "TIMES", "Gone", "Process", "Processes", "parse_cgroup",
@@ -69,6 +71,7 @@ class Process:
     root: tuple[int, int] | None
     spaces: dict[str, tuple[int, int]] = field(repr=False)
     modes: dict[str, int] = field(repr=False)
+    argument_bytes: int = field(default=0, repr=False)
 
     def __str__(self) -> str:
         return f"{self.pid} ({self.name})"
@@ -122,10 +125,14 @@ class Process:
     def whole_cmdline(self) -> list[str]:
         """The same of a program that never overwrites it, as some do to show a title.
 
-        :raises Unknown: it does not end as the kernel ends it. :raises Gone: it has ended.
+        :raises Unknown: it does not end as the kernel ends it, or is not as long as the kernel says
+            that it is. :raises Gone: it has ended.
         """
         words = self.cmdline
-        if not session_of(self.host).ask(_cmdline(self.pid))[0].text.endswith("\0"):
+        said = session_of(self.host).ask(_cmdline(self.pid))[0].evidence.stdout
+        told = self.argument_bytes
+        short = told and len(said) != told and not PLACEHOLDER.search(said)
+        if short or not said.endswith(b"\0"):
             raise Unknown(f"the command line of process {self} is not whole")
         return words
 
@@ -254,6 +261,7 @@ def _process(
             modes={
                 name: known.index(status[name]) for name, known in MODES.items() if name in status
             },
+            argument_bytes=argument_bytes(times),
         )
     except (KeyError, ValueError, IndexError) as damage:
         raise Unknown(f"/proc/{pid}/status, stat or cgroup is not as expected: {damage}") from None

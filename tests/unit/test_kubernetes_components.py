@@ -77,3 +77,17 @@ def test_a_file_of_another_name():
         assert [each.name for each in get(host, "kubelet")] == ["kubelet"]
     with pytest.raises(NotApplicable):
         get(node(("/usr/bin/vi", ("vi", "kubelet"), {"name": "vi"})), "kubelet")
+
+
+def test_a_command_line_that_is_cut_between_two_words():
+    said = "70/stat:70 (kubelet) S " + " ".join(["1"] * 44) + " 1000 {} 0 0\n"
+    words = ("/usr/bin/kubelet", "--read-only-port=0", "--anonymous-auth=true")
+    whole = sum(len(each) + 1 for each in words)
+    for length, found in ((whole, True), (whole + 21, False)):
+        times = INIT.stat() + said.format(1000 + length) + "stat:btime 1\n"
+        host = node(("/usr/bin/kubelet", words, {}), **{TIMES.command: times})
+        if found:
+            assert len(get(host, "kubelet")) == 1
+        else:
+            with pytest.raises(Unknown, match="not whole"):
+                get(host, "kubelet")
